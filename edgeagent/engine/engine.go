@@ -1,0 +1,143 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Errors of an engine. They are wrapped, with the engine's own words behind.
+var (
+	ErrAway      = errors.New("the container engine does not answer")
+	ErrNotFound  = errors.New("not found")
+	ErrWrongArch = errors.New("the image has nothing for this architecture")
+	ErrDenied    = errors.New("the registry refuses access")
+	ErrConfig    = errors.New("the container can't be created as configured")
+)
+
+// Labels that every container of Skerry carries, so that a restarted agent adopts what runs.
+const (
+	LabelPodUID    = "skerry.dev/pod-uid"
+	LabelNamespace = "skerry.dev/pod-namespace"
+	LabelPod       = "skerry.dev/pod-name"
+	LabelContainer = "skerry.dev/container"
+	LabelSpecHash  = "skerry.dev/spec-hash"
+	LabelAttempt   = "skerry.dev/attempt" // 0 for the first run of the container, then 1, 2, …
+)
+
+// Engine runs containers on this node. All methods may be called from several goroutines, block until done
+// or until ctx ends, and may be repeated: what is already as asked is success.
+type Engine interface {
+	// List returns every container of ours, whatever its state. ErrAway when the engine can't be asked: an
+	// empty list always means that there is none.
+	List(ctx context.Context) ([]Container, error)
+
+	// Pull makes an image present and returns its digest. What is present under that name is not fetched
+	// again unless always is set. progress may be called from another goroutine, at most a few times a
+	// second. Errors: ErrNotFound, ErrDenied, ErrWrongArch, ErrAway, or the registry's.
+	Pull(ctx context.Context, image string, always bool, progress func(Progress)) (digest string, err error)
+
+	// Start creates the container and starts its process. A container with that ID that runs is left
+	// alone; one that was created but never started is started. Errors: ErrNotFound (no such image),
+	// ErrConfig, ErrAway.
+	Start(ctx context.Context, spec Spec) error
+
+	// Stop sends the stop signal, waits for grace, then kills, and returns when no process is left. The
+	// container stays listed, with its exit code. ErrNotFound is success.
+	Stop(ctx context.Context, id string, grace time.Duration) error
+
+	// Remove deletes a container that has no process any more, with its writable layer.
+	Remove(ctx context.Context, id string) error
+
+	// Images lists what is present.
+	Images(ctx context.Context) ([]Image, error)
+
+	// Events wakes whoever drains the hints. They tell that something happened to a container, never what
+	// it is like now, and may be lost: after ErrAway, list everything again.
+	Events(wake func()) Hints
+}
+
+// Hints is the end of Engine.Events that a loop pulls on.
+type Hints interface {
+	// Next returns the id of a container to look at again; ok is false when there is none for now. An
+	// empty id means: all of them.
+	Next() (id string, ok bool)
+	Close()
+}
+
+// State of a container's process.
+type State string
+
+// The states.
+const (
+	Created State = "created" // never started
+	Running State = "running"
+	Exited  State = "exited"
+	Lost    State = "lost" // had been started, its process vanished without an exit code: the machine went down
+)
+
+// Container is one container as the engine has it.
+type Container struct {
+	ID         string
+	Labels     map[string]string
+	Image      string // as the pod names it
+	ImageID    string // digest
+	State      State
+	PID        int
+	StartedAt  time.Time // wall clock; zero when unknown
+	FinishedAt time.Time // likewise
+	ExitCode   int
+	OOMKilled  bool
+}
+
+// Spec is everything that is needed to run one container; nothing in it refers to the API.
+type Spec struct {
+	ID       string // unique on this engine: <pod uid>-<container>-<attempt>
+	Labels   map[string]string
+	Image    string
+	Command  []string // replaces the image's entrypoint, and its command, when set
+	Args     []string // replaces the image's command when set
+	Env      []string // KEY=value, added to the image's
+	Dir      string   // working directory; empty: the image's
+	User     *int64   // numeric user; nil: the image's
+	Group    *int64
+	Mounts   []Mount
+	Hostname string
+
+	Privileged                        bool
+	ReadOnlyRoot                      bool
+	AddCapabilities, DropCapabilities []string // without CAP_; "ALL" is understood
+
+	Sandbox string // the pod's uid: containers of one sandbox share a shim
+	NetNS   string // path of the network namespace to join; empty: the engine's own
+	Cgroup  string // cgroup path below the agent's parent, one per pod
+
+	CPUMilli    int64 // limit in thousandths of a core; 0: none
+	CPUShares   uint64
+	MemoryBytes int64  // limit; 0: none
+	StopSignal  string // empty: the image's, or SIGTERM
+	LogDir      string // directory of the container's log files, on the host
+	LogMaxBytes int64  // of one file
+	LogMaxFiles int
+	TTY, Stdin  bool
+}
+
+// Mount binds a host path into a container.
+type Mount struct {
+	Source, Target string
+	ReadOnly       bool
+}
+
+// Progress of a pull. Total is 0 while unknown.
+type Progress struct {
+	Status      string // "resolving", "downloading", "extracting"
+	Done, Total int64  // bytes
+}
+
+// Image is an image that is present.
+type Image struct {
+	Names  []string
+	Digest string
+	Bytes  int64
+	Pinned bool // imported from a file: never collected
+}

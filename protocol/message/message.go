@@ -1,0 +1,161 @@
+package message
+
+import (
+	"fmt"
+	"time"
+)
+
+// Epoch is the number of a leader's term, as package change has it: Term first, then Start.
+type Epoch struct {
+	Term  uint32 `cbor:"1,keyasint,omitempty"`
+	Start uint32 `cbor:"2,keyasint,omitempty"`
+}
+
+// Less reports whether e is older than o.
+func (e Epoch) Less(o Epoch) bool {
+	if e.Term != o.Term {
+		return e.Term < o.Term
+	}
+	return e.Start < o.Start
+}
+
+func (e Epoch) String() string { return fmt.Sprintf("%d.%d", e.Term, e.Start) }
+
+// Position orders the desired states of one node: by epoch, then by serial.
+type Position struct {
+	Epoch  Epoch  `cbor:"1,keyasint,omitempty"`
+	Serial uint64 `cbor:"2,keyasint,omitempty"`
+}
+
+// Less reports whether p is older than o.
+func (p Position) Less(o Position) bool {
+	if p.Epoch != o.Epoch {
+		return p.Epoch.Less(o.Epoch)
+	}
+	return p.Serial < o.Serial
+}
+
+func (p Position) String() string { return fmt.Sprintf("%s/%d", p.Epoch, p.Serial) }
+
+// Leader announces who leads (topic m/leader, retained, repeated every five minutes). The envelope names the
+// leader's run.
+type Leader struct {
+	Epoch     Epoch  `cbor:"1,keyasint,omitempty"`
+	Time      int64  `cbor:"2,keyasint,omitempty"` // the master's wall clock, Unix seconds; for people
+	Master    string `cbor:"3,keyasint,omitempty"` // host name, for logs
+	Signature []byte `cbor:"4,keyasint,omitempty"` // Ed25519 by the cluster key over SigningInput
+}
+
+// Hello opens a conversation after each start of an agent, each change of the leader's run and each
+// connection. The envelope names the agent's run.
+type Hello struct {
+	Challenge uint64   `cbor:"1,keyasint,omitempty"` // random; Welcome echoes it
+	BootID    string   `cbor:"2,keyasint,omitempty"` // the kernel's boot id: changes with each reboot
+	Stored    Position `cbor:"3,keyasint,omitempty"` // of the desired state on disk; zero when there is none
+	Digest    Digest   `cbor:"4,keyasint,omitempty"` // of its content
+	Highest   Epoch    `cbor:"5,keyasint,omitempty"` // highest epoch this agent ever saw
+	Version   string   `cbor:"6,keyasint,omitempty"` // of the agent, for people
+}
+
+// Welcome answers a Hello, on the node's req topic.
+type Welcome struct {
+	Echo      uint64   `cbor:"1,keyasint,omitempty"` // Hello.Challenge
+	Challenge uint64   `cbor:"2,keyasint,omitempty"` // random; the next complete Status echoes it, which makes the agent's run the current one
+	Desired   Position `cbor:"3,keyasint,omitempty"` // the newest there is for this node; serial 0: none yet
+	Digest    Digest   `cbor:"4,keyasint,omitempty"` // of its content
+	Settings  Settings `cbor:"5,keyasint,omitempty"`
+}
+
+// Settings are what the master decides for a node. Zero means: as before.
+type Settings struct {
+	HeartbeatMillis uint32 `cbor:"1,keyasint,omitempty"`
+	TimeoutMillis   uint32 `cbor:"2,keyasint,omitempty"` // node-timeout
+}
+
+// Heartbeat is the interval between heartbeats.
+func (s Settings) Heartbeat() time.Duration {
+	return time.Duration(s.HeartbeatMillis) * time.Millisecond
+}
+
+// Timeout is how long a node may be silent.
+func (s Settings) Timeout() time.Duration { return time.Duration(s.TimeoutMillis) * time.Millisecond }
+
+// Heartbeat says that a node lives, what it runs and how it feels. At most 64 bytes.
+type Heartbeat struct {
+	Applied  Position `cbor:"1,keyasint,omitempty"` // the desired state that is stored and acted upon
+	Status   Digest   `cbor:"2,keyasint,omitempty"` // of the statuses as last sent, see StatusDigest
+	Readings Readings `cbor:"3,keyasint,omitempty"`
+}
+
+// Readings are what metrics.k8s.io shows of a node.
+type Readings struct {
+	CPUMilli  uint32 `cbor:"1,keyasint,omitempty"` // used, in thousandths of a core
+	MemoryKiB uint64 `cbor:"2,keyasint,omitempty"` // used (working set)
+	DiskKiB   uint64 `cbor:"3,keyasint,omitempty"` // free where containers live
+}
+
+// Presence is retained: Online by the agent at each connection, its opposite by the will of that connection.
+type Presence struct {
+	Online     bool   `cbor:"1,keyasint,omitempty"`
+	Connection uint64 `cbor:"2,keyasint,omitempty"` // counts the connections of the agent's run
+}
+
+// Status reports what the agent owns: the node's own status and that of its pods.
+type Status struct {
+	Complete bool        `cbor:"1,keyasint,omitempty"` // lists every pod; otherwise only what changed since Base
+	Base     Digest      `cbor:"2,keyasint,omitempty"` // what an incremental status builds on
+	Digest   Digest      `cbor:"3,keyasint,omitempty"` // of everything, after this status
+	Echo     uint64      `cbor:"4,keyasint,omitempty"` // Welcome.Challenge, in the first complete status after it
+	Node     []byte      `cbor:"5,keyasint,omitempty"` // corev1.Node as protobuf: status, and labels in metadata; empty when unchanged
+	Pods     []PodStatus `cbor:"6,keyasint,omitempty"`
+}
+
+// PodStatus is the status of one pod. It names the uid, so that a late report can't touch a successor.
+type PodStatus struct {
+	UID       string `cbor:"1,keyasint,omitempty"`
+	Namespace string `cbor:"2,keyasint,omitempty"`
+	Name      string `cbor:"3,keyasint,omitempty"`
+	Status    []byte `cbor:"4,keyasint,omitempty"` // corev1.PodStatus as protobuf
+	Gone      bool   `cbor:"5,keyasint,omitempty"` // nothing of the pod is left on the node
+}
+
+// Desired is the retained document that says what one node shall run.
+type Desired struct {
+	Position Position `cbor:"1,keyasint,omitempty"`
+	Digest   Digest   `cbor:"2,keyasint,omitempty"` // of Content before compression
+	Content  []byte   `cbor:"3,keyasint,omitempty"` // zstd of an encoded Content
+}
+
+// Content is the inside of a desired state. Objects are Kubernetes protobuf, sorted by namespace and name, so
+// that equal contents have equal digests.
+type Content struct {
+	Pods       [][]byte `cbor:"1,keyasint,omitempty"` // corev1.Pod
+	ConfigMaps [][]byte `cbor:"2,keyasint,omitempty"` // corev1.ConfigMap, those that the pods name
+	Secrets    [][]byte `cbor:"3,keyasint,omitempty"` // corev1.Secret, likewise
+	Settings   Settings `cbor:"4,keyasint,omitempty"`
+}
+
+// Request travels on a node's req topic; exactly one field is set.
+type Request struct {
+	Welcome *Welcome `cbor:"1,keyasint,omitempty"`
+	Resync  *Resync  `cbor:"2,keyasint,omitempty"`
+	Frame   []byte   `cbor:"3,keyasint,omitempty"` // of package stream
+}
+
+// Resync asks an agent to say again what the master lacks.
+type Resync struct {
+	Hello  bool `cbor:"1,keyasint,omitempty"` // the master doesn't know this run: say hello
+	Status bool `cbor:"2,keyasint,omitempty"` // send a complete status
+}
+
+// Response travels on a node's res topic; exactly one field is set.
+type Response struct {
+	WantDesired *WantDesired `cbor:"1,keyasint,omitempty"`
+	Frame       []byte       `cbor:"2,keyasint,omitempty"` // of package stream
+}
+
+// WantDesired asks the master to publish the node's desired state again: the broker has forgotten it, or the
+// agent has lost its own.
+type WantDesired struct {
+	Have Position `cbor:"1,keyasint,omitempty"`
+}

@@ -1,0 +1,91 @@
+package seal
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// Run names one run of one process. Number orders runs of the same data directory: it is incremented and
+// fsynced at each start. Nonce makes keys unique even when a disk is cloned or a backup restored.
+type Run struct {
+	Number uint32
+	Nonce  uint64
+}
+
+// IsZero reports whether the run is the zero one: "nobody's", to which retained messages are addressed.
+func (r Run) IsZero() bool { return r == Run{} }
+
+func (r Run) String() string { return fmt.Sprintf("%d-%016x", r.Number, r.Nonce) }
+
+// Versions of the envelope. The layout is the same for all; the version says what the body is.
+const (
+	Plain byte = 1 // the body is the message itself
+)
+
+// headerSize is version, run number, run nonce, sequence; all big endian.
+const headerSize = 1 + 4 + 8 + 8
+
+// ErrMalformed is wrapped by everything that Open refuses.
+var ErrMalformed = errors.New("malformed envelope")
+
+// Envelope is what travels in every message of every topic: who sent it (which run), which of its messages
+// this is, and a body. It is sealed and opened here and nowhere else.
+//
+//	| version 1 | run number 4 | run nonce 8 | sequence 8 | body … |
+type Envelope struct {
+	Version  byte
+	Sender   Run
+	Sequence uint64 // of the sender's run, growing by at least one with each message of a topic
+	Body     []byte
+}
+
+// Seal encodes an envelope.
+func Seal(sender Run, sequence uint64, body []byte) []byte {
+	out := make([]byte, headerSize, headerSize+len(body))
+	out[0] = Plain
+	binary.BigEndian.PutUint32(out[1:], sender.Number)
+	binary.BigEndian.PutUint64(out[5:], sender.Nonce)
+	binary.BigEndian.PutUint64(out[13:], sequence)
+	return append(out, body...)
+}
+
+// Open decodes an envelope. The body aliases raw.
+func Open(raw []byte) (Envelope, error) {
+	if len(raw) < headerSize {
+		return Envelope{}, fmt.Errorf("%w: %d bytes are less than a header", ErrMalformed, len(raw))
+	}
+	if raw[0] != Plain {
+		return Envelope{}, fmt.Errorf("%w: version %d is not known here", ErrMalformed, raw[0])
+	}
+	e := Envelope{
+		Version:  raw[0],
+		Sender:   Run{Number: binary.BigEndian.Uint32(raw[1:]), Nonce: binary.BigEndian.Uint64(raw[5:])},
+		Sequence: binary.BigEndian.Uint64(raw[13:]),
+		Body:     raw[headerSize:],
+	}
+	if e.Sender.IsZero() {
+		return Envelope{}, fmt.Errorf("%w: the sender's run is zero", ErrMalformed)
+	}
+	return e, nil
+}
+
+// Window refuses what was seen before: within one run, the sequence of each topic only grows. It belongs to
+// one peer and is reset when the peer's run changes.
+type Window struct {
+	run  Run
+	last map[string]uint64 // by topic
+}
+
+// Reset starts over for another run.
+func (w *Window) Reset(run Run) { w.run, w.last = run, map[string]uint64{} }
+
+// Accept reports whether the envelope is of the window's run and newer than everything of its topic so far,
+// and remembers it.
+func (w *Window) Accept(topic string, e Envelope) bool {
+	if e.Sender != w.run || e.Sequence <= w.last[topic] {
+		return false
+	}
+	w.last[topic] = e.Sequence
+	return true
+}
