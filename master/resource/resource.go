@@ -2,7 +2,9 @@ package resource
 
 import (
 	"fmt"
+	"time"
 
+	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -44,9 +46,9 @@ type Resource struct {
 	// act upon, with field.Forbidden(path, NotSupported).
 	Validate func(updated, old Object) field.ErrorList
 
-	// Columns and Row make the table that kubectl prints; now renders ages only where a cell needs it.
+	// Columns and Row make the table that kubectl prints: one cell a column. now is what ages count to.
 	Columns []metav1.TableColumnDefinition
-	Row     func(Object) []any
+	Row     func(o Object, now time.Time) []any
 
 	// Fields are the field selectors besides metadata.name and metadata.namespace.
 	Fields map[string]func(Object) string
@@ -54,8 +56,17 @@ type Resource struct {
 	// an index of.
 	Indexed []string
 
-	Status bool // has a status subresource, whose updates touch status only
+	Status bool // has a status subresource, whose updates touch status only; see CopyStatus
 	Scale  *Scale
+
+	// RenderedFrom names the volatile kind whose records Render turns into objects of this kind, which the
+	// store holds none of. Render returns nil for a record that has no object.
+	RenderedFrom change.Kind
+	Render       func(change.Record) Object
+
+	// FromStored is set where a second API version of a kind is served from the same stored objects: Kind is
+	// then that of the version that is stored, and Decode and Encode convert.
+	FromStored func(Object) Object
 }
 
 // Scale reads and writes the number of replicas for the scale subresource.
@@ -83,6 +94,9 @@ func (r *Resource) Key(namespace, name string) change.Key {
 // Encode is the form in which the store holds an object: without resourceVersion, kind and apiVersion, so
 // that equal objects have equal encodings.
 func Encode(o Object) ([]byte, error) {
+	if e, ok := o.(*eventsv1.Event); ok {
+		o = storedEvent(e)
+	}
 	rv := o.GetResourceVersion()
 	o.SetResourceVersion("")
 	defer o.SetResourceVersion(rv)
@@ -97,8 +111,14 @@ func Encode(o Object) ([]byte, error) {
 // caller's own.
 func (r *Resource) Decode(rec change.Record) (Object, error) {
 	o := r.New()
+	if r.FromStored != nil {
+		o = ByKind(r.Kind).New()
+	}
 	if err := o.Unmarshal(rec.Value); err != nil {
 		return nil, fmt.Errorf("decode %s: %w", rec.Key, err)
+	}
+	if r.FromStored != nil {
+		o = r.FromStored(o)
 	}
 	o.SetResourceVersion(rec.Rev.String())
 	o.GetObjectKind().SetGroupVersionKind(r.GVK)

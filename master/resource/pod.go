@@ -1,0 +1,33 @@
+package resource
+
+import (
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// Pods is v1 Pod.
+var Pods = &Resource{
+	Kind:       "pods",
+	GVK:        corev1.SchemeGroupVersion.WithKind("Pod"),
+	Singular:   "pod",
+	ShortNames: []string{"po"},
+	Categories: []string{"all"},
+	Namespaced: true,
+	New:        func() Object { return &corev1.Pod{} },
+	NewList:    func() runtime.Object { return &corev1.PodList{} },
+
+	Fields: map[string]func(Object) string{
+		"spec.nodeName":            text(func(p *corev1.Pod) string { return p.Spec.NodeName }),
+		"spec.restartPolicy":       text(func(p *corev1.Pod) string { return string(p.Spec.RestartPolicy) }),
+		"spec.schedulerName":       text(func(p *corev1.Pod) string { return p.Spec.SchedulerName }),
+		"spec.serviceAccountName":  text(func(p *corev1.Pod) string { return p.Spec.ServiceAccountName }),
+		"spec.hostNetwork":         text(func(p *corev1.Pod) string { return strconv.FormatBool(p.Spec.HostNetwork) }),
+		"status.phase":             text(func(p *corev1.Pod) string { return string(p.Status.Phase) }),
+		"status.podIP":             text(func(p *corev1.Pod) string { return p.Status.PodIP }),
+		"status.nominatedNodeName": text(func(p *corev1.Pod) string { return p.Status.NominatedNodeName }),
+	},
+	Indexed: []string{"spec.nodeName", OwnerIndex},
+	Status:  true,
+}

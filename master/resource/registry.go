@@ -1,0 +1,97 @@
+package resource
+
+import (
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/skerry-edge/skerry/master/change"
+	"github.com/skerry-edge/skerry/master/store"
+)
+
+// All lists every kind that is served, in the order of discovery.
+var All = []*Resource{
+	Namespaces, Nodes, Pods, ConfigMaps, Services, Events,
+	ReplicaSets, Deployments,
+	Leases,
+	EventsV1,
+}
+
+// ByKind is the resource that is stored under a kind, or nil.
+func ByKind(kind change.Kind) *Resource {
+	for _, r := range All {
+		if r.Kind == kind && r.FromStored == nil {
+			return r
+		}
+	}
+	return nil
+}
+
+// ByGVR is the resource served at a path, or nil.
+func ByGVR(gvr schema.GroupVersionResource) *Resource {
+	for _, r := range All {
+		if r.GVR() == gvr {
+			return r
+		}
+	}
+	return nil
+}
+
+// ByGVK is the resource of objects that say they are of this kind, or nil.
+func ByGVK(gvk schema.GroupVersionKind) *Resource {
+	for _, r := range All {
+		if r.GVK == gvk {
+			return r
+		}
+	}
+	return nil
+}
+
+// As is Decode for a caller that knows the type: As[*corev1.Pod](Pods, rec).
+func As[T Object](r *Resource, rec change.Record) (T, error) {
+	var none T
+	o, err := r.Decode(rec)
+	if err != nil {
+		return none, err
+	}
+	typed, ok := o.(T)
+	if !ok {
+		return none, fmt.Errorf("decode %s: it is a %T, not a %T", rec.Key, o, none)
+	}
+	return typed, nil
+}
+
+// Schema is what the store needs to know of the kinds: their indexes and which of them are volatile.
+func Schema() store.Schema {
+	s := store.Schema{
+		Indexes:  map[change.Kind][]store.Index{},
+		Volatile: map[change.Kind]bool{SeenKind: true},
+	}
+	for _, r := range All {
+		if r.FromStored != nil {
+			continue
+		}
+		if r.Volatile {
+			s.Volatile[r.Kind] = true
+		}
+		for _, name := range r.Indexed {
+			s.Indexes[r.Kind] = append(s.Indexes[r.Kind], store.Index{Name: name, Of: r.index(name)})
+		}
+	}
+	return s
+}
+
+// index computes a named index from an encoded object. What does not decode is in no index: Decode tells.
+func (r *Resource) index(name string) func([]byte) string {
+	of := r.Fields[name]
+	if name == OwnerIndex {
+		of = controllerUID
+	}
+	return func(value []byte) string {
+		o := r.New()
+		if o.Unmarshal(value) != nil {
+			return ""
+		}
+		return of(o)
+	}
+}
