@@ -13,6 +13,7 @@ var (
 	ErrWrongArch = errors.New("the image has nothing for this architecture")
 	ErrDenied    = errors.New("the registry refuses access")
 	ErrConfig    = errors.New("the container can't be created as configured")
+	ErrStart     = errors.New("the container's process can't be started")
 )
 
 // Labels that every container of Skerry carries, so that a restarted agent adopts what runs.
@@ -34,19 +35,26 @@ type Engine interface {
 
 	// Pull makes an image present and returns its digest. What is present under that name is not fetched
 	// again unless always is set. progress may be called from another goroutine, at most a few times a
-	// second. Errors: ErrNotFound, ErrDenied, ErrWrongArch, ErrAway, or the registry's.
+	// second, and only when the registry is asked for something; it may be nil. Errors: ErrConfig (not an
+	// image name), ErrNotFound, ErrDenied, ErrWrongArch, ErrAway, or the registry's. After an error what was
+	// present before still is.
 	Pull(ctx context.Context, image string, always bool, progress func(Progress)) (digest string, err error)
 
-	// Start creates the container and starts its process. A container with that ID that runs is left
-	// alone; one that was created but never started is started. Errors: ErrNotFound (no such image),
-	// ErrConfig, ErrAway.
+	// Start creates the container and starts its process. A container with that ID that runs, or has run, is
+	// left alone: one ID runs at most once. One that was created but never started is started. Errors:
+	// ErrNotFound (no such image), ErrConfig (nothing was created), ErrWrongArch, ErrStart (the command can't
+	// be executed: trying again is no use), ErrAway. After an error the container is listed as Created or
+	// not at all.
 	Start(ctx context.Context, spec Spec) error
 
-	// Stop sends the stop signal, waits for grace, then kills, and returns when no process is left. The
-	// container stays listed, with its exit code. ErrNotFound is success.
+	// Stop sends the stop signal, waits for grace, then kills, and returns when no process is left. With no
+	// grace it kills at once. A second Stop may overtake one that waits, with a shorter grace. The container
+	// stays listed, with its exit code (137 after a kill). One that is not there is success. When ctx ends
+	// first the container may still run.
 	Stop(ctx context.Context, id string, grace time.Duration) error
 
-	// Remove deletes a container that has no process any more, with its writable layer.
+	// Remove deletes a container that has no process any more, with its writable layer. It refuses one that
+	// runs. One that is not there is success.
 	Remove(ctx context.Context, id string) error
 
 	// Images lists what is present.

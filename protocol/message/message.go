@@ -108,6 +108,23 @@ type Status struct {
 	Echo     uint64      `cbor:"4,keyasint,omitempty"` // Welcome.Challenge, in the first complete status after it
 	Node     []byte      `cbor:"5,keyasint,omitempty"` // corev1.Node as protobuf: status, and labels in metadata; empty when unchanged
 	Pods     []PodStatus `cbor:"6,keyasint,omitempty"`
+	Events   []Event     `cbor:"7,keyasint,omitempty"` // what happened to pods since the last status, at most MaxEvents; not part of the digest
+}
+
+// MaxEvents bounds the events of one Status. Events are for people: one that is lost is not sent again.
+const MaxEvents = 64
+
+// Event is something that happened to a pod on its node, for `kubectl describe` and `kubectl events`.
+type Event struct {
+	UID       string `cbor:"1,keyasint,omitempty"` // of the pod
+	Namespace string `cbor:"2,keyasint,omitempty"`
+	Name      string `cbor:"3,keyasint,omitempty"`
+	FieldPath string `cbor:"4,keyasint,omitempty"` // as "spec.containers{app}"; empty: the pod itself
+	Warning   bool   `cbor:"5,keyasint,omitempty"` // otherwise Normal
+	Reason    string `cbor:"6,keyasint,omitempty"` // Kubernetes' word: Pulling, Started, BackOff, …
+	Message   string `cbor:"7,keyasint,omitempty"`
+	Count     uint32 `cbor:"8,keyasint,omitempty"` // how often since it was last sent, at least 1
+	Time      int64  `cbor:"9,keyasint,omitempty"` // of the last one, the node's wall clock, Unix seconds; may be wrong by decades
 }
 
 // PodStatus is the status of one pod. It names the uid, so that a late report can't touch a successor.
