@@ -1,0 +1,96 @@
+# Skerry's build. `make help` lists what there is; nothing needs to be installed by hand besides Go and make.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+# Static binaries, without the builder's paths, from one build cache for building, checking and testing.
+export CGO_ENABLED := 0
+export GOFLAGS := $(strip $(GOFLAGS) -trimpath -buildvcs=false)
+
+# The version that kubectl reports of itself: that of the library it is built from.
+KUBECTL_VERSION = v$(subst v0.,1.,$(shell go list -m -f '{{.Version}}' k8s.io/kubectl))
+LDFLAGS = -s -w -X github.com/skerry-edge/skerry/protocol/daemon.Version=$(VERSION)
+EDGECTL_LDFLAGS = $(LDFLAGS) -X k8s.io/component-base/version.gitVersion=$(KUBECTL_VERSION)
+
+BINARIES := skerry-master skerry-agent skerry-log edgectl
+PACKAGE_skerry-master := ./master
+PACKAGE_skerry-agent := ./edgeagent
+PACKAGE_skerry-log := ./edgeagent/logs/writer
+PACKAGE_edgectl := ./edgectl
+
+TOOL := go tool -modfile=build/tools/go.mod
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+.PHONY: go-version
+go-version:
+	@build/need-go
+
+.PHONY: build
+build: go-version $(BINARIES:%=build-%) ## build the binaries for this machine into bin/
+
+.PHONY: $(BINARIES:%=build-%)
+$(filter-out build-edgectl,$(BINARIES:%=build-%)): build-%:
+	go build -ldflags '$(LDFLAGS)' -o bin/$* $(PACKAGE_$*)
+build-edgectl:
+	@echo "building edgectl, which has all of kubectl in it: the first time takes minutes"
+	go build -ldflags '$(EDGECTL_LDFLAGS)' -o bin/edgectl $(PACKAGE_edgectl)
+
+ARCHITECTURES := amd64 arm64 armv7 armv6
+GOENV_amd64 := GOARCH=amd64
+GOENV_arm64 := GOARCH=arm64
+GOENV_armv7 := GOARCH=arm GOARM=7
+GOENV_armv6 := GOARCH=arm GOARM=6
+
+.PHONY: build-all
+build-all: go-version $(ARCHITECTURES:%=build-all-%) ## build static binaries for amd64, arm64, armv7 and armv6 into bin/<arch>/
+
+.PHONY: $(ARCHITECTURES:%=build-all-%)
+$(ARCHITECTURES:%=build-all-%): build-all-%:
+	@mkdir -p bin/$*
+	$(foreach b,$(filter-out edgectl,$(BINARIES)),$(GOENV_$*) go build -ldflags '$(LDFLAGS)' -o bin/$*/$(b) $(PACKAGE_$(b)) && ) true
+	$(GOENV_$*) go build -ldflags '$(EDGECTL_LDFLAGS)' -o bin/$*/edgectl $(PACKAGE_edgectl)
+
+.PHONY: deps
+deps: ## install what demo and tests need (Debian packages, as root)
+	@build/need-packages
+
+.PHONY: demo
+demo: build ## a master, three nodes, a workload, a node lost, the workload moved; cleans up after itself
+	@build/need-packages demo
+	@go run ./test/demo -bin bin
+
+.PHONY: check
+check: go-version ## formatting, vet, linters, import directions, purity, generated files
+	@unformatted=$$(git ls-files '*.go' | xargs gofmt -l); \
+	if [ -n "$$unformatted" ]; then echo "not formatted (run gofmt -w):"; echo "$$unformatted"; exit 1; fi
+	go mod verify
+	@cp go.mod .go.mod.before; cp go.sum .go.sum.before; go mod tidy; \
+	if ! cmp -s go.mod .go.mod.before || ! cmp -s go.sum .go.sum.before; then \
+		mv .go.mod.before go.mod; mv .go.sum.before go.sum; echo "go.mod or go.sum is not tidy (run go mod tidy)"; exit 1; \
+	fi; rm -f .go.mod.before .go.sum.before
+	go run ./build/check
+	go vet ./...
+	$(TOOL) staticcheck ./...
+
+# Tests that need the world outside (root, containerd, brokers, namespaces) run one package at a time, on the
+# binaries that users get; all others run with the race detector, which needs a C compiler.
+E2E := ./test/e2e/...
+RACE = $(shell go list ./... | grep -v -e /test/e2e -e /edgectl)
+
+.PHONY: test
+test: build ## run every test, unit to end-to-end; installs what it lacks, ends with a count
+	@build/need-packages
+	@SKERRY_BIN=$(CURDIR)/bin $(TOOL) gotestsum --format pkgname --hide-summary skipped --raw-command -- build/test-json '$(RACE)' '$(E2E)'
+
+.PHONY: test-unit
+test-unit: go-version ## run only the tests that need neither root nor any package
+	go test ./protocol/... ./master/... ./edgeagent/... ./build/... ./test/sim/...
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin .build
