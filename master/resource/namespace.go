@@ -17,5 +17,6 @@ var Namespaces = &Resource{
 	Fields: map[string]func(Object) string{
 		"status.phase": text(func(n *corev1.Namespace) string { return string(n.Status.Phase) }),
 	},
-	Status: true,
+	Status:   true,
+	Deletion: namespaceDeletion,
 }

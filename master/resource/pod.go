@@ -28,6 +28,7 @@ var Pods = &Resource{
 		"status.podIP":             text(func(p *corev1.Pod) string { return p.Status.PodIP }),
 		"status.nominatedNodeName": text(func(p *corev1.Pod) string { return p.Status.NominatedNodeName }),
 	},
-	Indexed: []string{"spec.nodeName", OwnerIndex},
-	Status:  true,
+	Indexed:  []string{"spec.nodeName", OwnerIndex},
+	Status:   true,
+	Deletion: podDeletion,
 }

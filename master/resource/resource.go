@@ -59,6 +59,8 @@ type Resource struct {
 	Status bool // has a status subresource, whose updates touch status only; see CopyStatus
 	Scale  *Scale
 
+	Deletion *Deletion // how the API deletes objects of this kind
+
 	// RenderedFrom names the volatile kind whose records Render turns into objects of this kind, which the
 	// store holds none of. Render returns nil for a record that has no object.
 	RenderedFrom change.Kind
