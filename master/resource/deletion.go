@@ -1,8 +1,6 @@
 package resource
 
 import (
-	"slices"
-
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/skerry-edge/skerry/master/change"
@@ -48,9 +46,4 @@ var namespaceDeletion = &Deletion{
 	Begin: func(o Object) {
 		o.(*corev1.Namespace).Status.Phase = corev1.NamespaceTerminating
 	},
-}
-
-// HasFinalizer reports whether metadata.finalizers names the finalizer.
-func HasFinalizer(o Object, finalizer string) bool {
-	return slices.Contains(o.GetFinalizers(), finalizer)
 }
