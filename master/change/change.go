@@ -62,7 +62,8 @@ type Change struct {
 	// Base is the revision that the change was made from: the object's Rev, 0 when it must not exist yet,
 	// or Any. When the store holds another revision the commit fails with ErrConflict.
 	Base Rev
-	// Value is the new encoding; nil deletes the object. A value equal to the stored one writes nothing.
+	// Value is the new encoding; nil deletes the object. A value equal to the stored one writes nothing. The
+	// store keeps it: nobody writes into it afterwards.
 	Value []byte
 	// Reason says why, in a few words for a log or a test ("replica 2 of 3 is missing").
 	Reason string
