@@ -73,17 +73,27 @@ func Open(raw []byte) (Envelope, error) {
 // Window refuses what was seen before: within one run, the sequence of each topic only grows. It belongs to
 // one peer and is reset when the peer's run changes.
 type Window struct {
-	run  Run
-	last map[string]uint64 // by topic
+	run   Run
+	floor uint64
+	last  map[string]uint64 // by topic
 }
 
 // Reset starts over for another run.
-func (w *Window) Reset(run Run) { w.run, w.last = run, map[string]uint64{} }
+func (w *Window) Reset(run Run) { w.ResetAt(run, 0) }
+
+// ResetAt starts over for another run, whose envelopes up to a sequence, of whatever topic, count as seen: what
+// it sent before it was proven to be the current one may be recorded.
+func (w *Window) ResetAt(run Run, floor uint64) {
+	w.run, w.floor, w.last = run, floor, map[string]uint64{}
+}
+
+// Run is the run that the window belongs to.
+func (w *Window) Run() Run { return w.run }
 
 // Accept reports whether the envelope is of the window's run and newer than everything of its topic so far,
 // and remembers it.
 func (w *Window) Accept(topic string, e Envelope) bool {
-	if e.Sender != w.run || e.Sequence <= w.last[topic] {
+	if e.Sender != w.run || e.Sequence <= w.floor || e.Sequence <= w.last[topic] {
 		return false
 	}
 	w.last[topic] = e.Sequence
