@@ -1,0 +1,188 @@
+// Command probe is what the test image runs. Its first argument says what to do:
+//
+//	sleep [DURATION]        runs for ever, or for so long and exits 0; SIGTERM ends it with code 143
+//	exit CODE [DURATION]    exits with CODE, at once or after so long
+//	trap CODE [DURATION]    runs until SIGTERM, then exits with CODE, at once or after so long
+//	ignore                  runs for ever and ignores SIGTERM
+//	eat MIB                 allocates and touches so many MiB, then runs as sleep
+//	print TEXT…             writes each TEXT as a line to stdout and exits 0
+//	lines N [DURATION]      writes N numbered lines, every third to stderr, one each DURATION; 0: for ever
+//	env                     writes its environment and exits 0
+//	serve ADDR              answers every HTTP request with a greeting that has the host name
+//	heartbeat FILE          appends the time to FILE once a second
+//	check KIND ARG…         exits 0 if it is as said, else says what it found and exits 1; see check.go
+//
+// It is process 1 of its container, for which the kernel ignores signals without a handler, so it installs
+// its own.
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+func main() {
+	args := os.Args[1:]
+	if len(args) == 0 {
+		args = []string{"sleep"}
+	}
+	term := make(chan os.Signal, 1)
+	signal.Notify(term, syscall.SIGTERM, syscall.SIGINT)
+	if err := run(args[0], args[1:], term); err != nil {
+		fmt.Fprintln(os.Stderr, "probe:", err)
+		os.Exit(1)
+	}
+}
+
+func run(verb string, args []string, term <-chan os.Signal) error {
+	switch verb {
+	case "sleep":
+		d, err := duration(args, 0)
+		if err != nil {
+			return err
+		}
+		sleep(d, term)
+	case "exit", "trap":
+		if len(args) == 0 {
+			return fmt.Errorf("%s: which code?", verb)
+		}
+		code, err := strconv.Atoi(args[0])
+		if err != nil {
+			return err
+		}
+		d, err := duration(args, 1)
+		if err != nil {
+			return err
+		}
+		if verb == "trap" {
+			<-term
+		}
+		time.Sleep(d)
+		os.Exit(code)
+	case "ignore":
+		for range term {
+		}
+	case "eat":
+		if len(args) == 0 {
+			return fmt.Errorf("eat: how many MiB?")
+		}
+		n, err := strconv.Atoi(args[0])
+		if err != nil {
+			return err
+		}
+		eaten := eat(n)
+		sleep(0, term)
+		_ = eaten[len(eaten)-1] // keeps it from being collected
+	case "print":
+		for _, text := range args {
+			fmt.Println(text)
+		}
+	case "lines":
+		return lines(args, term)
+	case "env":
+		for _, e := range os.Environ() {
+			fmt.Println(e)
+		}
+	case "serve":
+		if len(args) == 0 {
+			return fmt.Errorf("serve: on which address?")
+		}
+		return serve(args[0], term)
+	case "heartbeat":
+		if len(args) == 0 {
+			return fmt.Errorf("heartbeat: to which file?")
+		}
+		return heartbeat(args[0], term)
+	case "check":
+		return check(args)
+	default:
+		return fmt.Errorf("unknown command %q", verb)
+	}
+	return nil
+}
+
+// duration is args[i]; 0 when it isn't there.
+func duration(args []string, i int) (time.Duration, error) {
+	if len(args) <= i {
+		return 0, nil
+	}
+	return time.ParseDuration(args[i])
+}
+
+// sleep waits for so long, for ever when d is 0; SIGTERM ends the process as it would end any other.
+func sleep(d time.Duration, term <-chan os.Signal) {
+	var done <-chan time.Time
+	if d > 0 {
+		done = time.After(d)
+	}
+	select {
+	case <-done:
+	case <-term:
+		os.Exit(128 + int(syscall.SIGTERM))
+	}
+}
+
+func eat(mib int) []byte {
+	b := make([]byte, mib<<20)
+	for i := 0; i < len(b); i += 4096 {
+		b[i] = 1
+	}
+	return b
+}
+
+func lines(args []string, term <-chan os.Signal) error {
+	if len(args) == 0 {
+		return fmt.Errorf("lines: how many?")
+	}
+	n, err := strconv.Atoi(args[0])
+	if err != nil {
+		return err
+	}
+	pause, err := duration(args, 1)
+	if err != nil {
+		return err
+	}
+	for i := 1; n == 0 || i <= n; i++ {
+		out := os.Stdout
+		if i%3 == 0 {
+			out = os.Stderr
+		}
+		fmt.Fprintln(out, "line", i)
+		if pause > 0 {
+			sleep(pause, term)
+		}
+	}
+	return nil
+}
+
+func serve(address string, term <-chan os.Signal) error {
+	host, err := os.Hostname()
+	if err != nil {
+		return err
+	}
+	go func() {
+		<-term
+		os.Exit(128 + int(syscall.SIGTERM))
+	}()
+	return http.ListenAndServe(address, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "hello from %s: %s\n", host, r.URL.Path)
+	}))
+}
+
+func heartbeat(file string, term <-chan os.Signal) error {
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return err
+	}
+	for {
+		if _, err := fmt.Fprintln(f, time.Now().UTC().Format(time.RFC3339Nano)); err != nil {
+			return err
+		}
+		sleep(time.Second, term)
+	}
+}
