@@ -1,0 +1,158 @@
+package masterlink
+
+import (
+	"crypto/ed25519"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"sync/atomic"
+
+	"github.com/rs/zerolog"
+
+	"github.com/skerry-edge/skerry/edgeagent/masterlink/peer"
+	"github.com/skerry-edge/skerry/protocol"
+	"github.com/skerry-edge/skerry/protocol/bus"
+	"github.com/skerry-edge/skerry/protocol/clock"
+	"github.com/skerry-edge/skerry/protocol/message"
+	"github.com/skerry-edge/skerry/protocol/seal"
+)
+
+// ErrOffline is returned by SendFrame while no master has answered this run.
+var ErrOffline = errors.New("the master is not connected")
+
+// inboxLimit bounds the messages that wait for a Step. A node gets few; stream frames are bounded by credit.
+const inboxLimit = 128
+
+// Disk keeps what must outlive the process. Its methods return after an fsync.
+type Disk interface {
+	// Desired is the stored desired state; a zero position means that there is none. content is an encoded
+	// message.Content, digest is its digest.
+	Desired() (position message.Position, digest message.Digest, content []byte, err error)
+	// KeepDesired replaces it.
+	KeepDesired(position message.Position, digest message.Digest, content []byte) error
+	// KeepPosition renumbers it without writing the content again.
+	KeepPosition(position message.Position) error
+	// Epoch is the highest epoch ever seen.
+	Epoch() (message.Epoch, error)
+	// KeepEpoch raises it.
+	KeepEpoch(epoch message.Epoch) error
+}
+
+// Local is the node itself. Its methods don't block; whoever implements it calls Link.Wake when a status, the
+// node or the events changed. What it returns is not changed by either side.
+type Local interface {
+	// Accept tells the node what to run from now on. Repeating it changes nothing.
+	Accept(content message.Content)
+	// Statuses are those of all pods that are on the node or shall be; version changes whenever they do.
+	Statuses() (version uint64, pods []message.PodStatus)
+	// TakeEvents returns what happened to pods since the last call.
+	TakeEvents() []message.Event
+	// Node is the node's own status and labels, a corev1.Node as protobuf; equal when nothing changed.
+	Node() []byte
+	// Readings are the newest.
+	Readings() message.Readings
+}
+
+// Frames takes the frames of streams that the master sends. Deliver must not block; it owns frame.
+type Frames interface{ Deliver(frame []byte) }
+
+// Config is what a Link needs.
+type Config struct {
+	Bus    bus.Bus
+	Topics protocol.Topics
+	Node   string   // the node's name
+	Run    seal.Run // of this process
+	// BootID is the kernel's, Version the agent's; both are for people.
+	BootID, Version string
+	// LeaderKey verifies who leads; nil: nothing is verified.
+	LeaderKey ed25519.PublicKey
+	// Settings hold until the master decides; see peer.Config.
+	Settings message.Settings
+
+	Disk   Disk
+	Local  Local
+	Frames Frames // nil: frames are dropped
+
+	Clock  clock.Source
+	Rand   io.Reader // challenges and jitter
+	Logger zerolog.Logger
+	// Wake, if set, is called from any goroutine whenever Step has something to do. Run needs none.
+	Wake func()
+}
+
+// Link is the agent's end of the wire. Step and Run belong to one goroutine; all else is safe for everybody.
+type Link struct {
+	config Config
+	log    zerolog.Logger
+	sender *sender
+	inbox  *bus.Inbox
+	wake   chan struct{}
+
+	peer       *peer.Peer // nil before the first Step
+	connection uint64
+	up         bool
+
+	health atomic.Pointer[Health]
+}
+
+// Health is what the link looks like from outside.
+type Health struct {
+	Connected bool              // to a broker
+	Welcomed  bool              // the leader has answered this run
+	Answered  bool              // no hello has waited for longer than a node-timeout
+	Refused   map[string]uint64 // messages not acted upon, by reason
+	Dropped   uint64            // messages that found no room
+}
+
+// New returns a link that has done nothing yet.
+func New(config Config) *Link {
+	l := &Link{config: config, log: config.Logger, wake: make(chan struct{}, 1)}
+	l.sender = &sender{bus: config.Bus, run: config.Run}
+	l.inbox = bus.NewInbox(inboxLimit, l.Wake)
+	l.health.Store(&Health{Answered: true})
+	return l
+}
+
+// Wake makes Run call Step soon.
+func (l *Link) Wake() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+	if l.config.Wake != nil {
+		l.config.Wake()
+	}
+}
+
+// Health is how the link was after the last Step.
+func (l *Link) Health() Health { return *l.health.Load() }
+
+// Will is the message that the broker shall send when connection number is lost: it takes the node's presence
+// back. The bus asks for it before each connection.
+func (l *Link) Will(connection uint64) (topic string, payload []byte) {
+	m := message.Presence{Online: false, Connection: connection}
+	return l.config.Topics.Node(l.config.Node, protocol.Presence), l.sender.seal(message.Encode(m))
+}
+
+// SendFrame sends a frame of a stream; it does not block. Frames keep their order; one that is lost shows at
+// the other end as a gap.
+func (l *Link) SendFrame(frame []byte) error {
+	if !l.Health().Welcomed {
+		return ErrOffline
+	}
+	topic := l.config.Topics.Node(l.config.Node, protocol.Response)
+	return l.sender.send(topic, message.Response{Frame: frame}, 0, false)
+}
+
+// chance draws the randomness for one input.
+func (l *Link) chance() (peer.Chance, error) {
+	var b [16]byte
+	if _, err := io.ReadFull(l.config.Rand, b[:]); err != nil {
+		return peer.Chance{}, fmt.Errorf("draw random numbers: %w", err)
+	}
+	return peer.Chance{
+		Challenge: binary.BigEndian.Uint64(b[:8]) | 1,
+		Fraction:  float64(binary.BigEndian.Uint64(b[8:])>>11) / (1 << 53),
+	}, nil
+}

@@ -1,0 +1,72 @@
+package peer
+
+import (
+	"github.com/skerry-edge/skerry/protocol"
+	"github.com/skerry-edge/skerry/protocol/clock"
+	"github.com/skerry-edge/skerry/protocol/message"
+	"github.com/skerry-edge/skerry/protocol/seal"
+)
+
+// Desired takes in a document. It is held until the leader has said which is the newest one; an old one, which
+// a broker may keep repeating, is nothing to remark on.
+func (p *Peer) Desired(now clock.Now, e seal.Envelope) []Effect {
+	m, err := message.Decode[message.Desired](e.Body)
+	if err != nil {
+		return []Effect{Refused{Malformed}}
+	}
+	if !p.stored.Position.Less(m.Position) || p.candidate != nil && !p.candidate.Position.Less(m.Position) {
+		return nil
+	}
+	p.candidate = &m
+	if p.acceptable() {
+		p.desiredAt = now
+	}
+	return nil
+}
+
+// acceptable reports whether the document held may be applied: the leader has answered this run, the document
+// is of its epoch, newer than what is stored, and not older than what the answer named.
+func (p *Peer) acceptable() bool {
+	return p.welcomed && p.candidate != nil &&
+		p.candidate.Position.Epoch == p.leader.epoch &&
+		p.stored.Position.Less(p.candidate.Position) &&
+		!p.candidate.Position.Less(p.named.Position)
+}
+
+// expectDesired is called when the leader has named the newest document.
+func (p *Peer) expectDesired(now clock.Now) {
+	switch {
+	case p.acceptable() || p.storedIsNamed():
+		p.desiredAt = now
+	case p.stored.Position.Less(p.named.Position):
+		p.desiredAt = now.Add(desiredPatience)
+	}
+}
+
+// storedIsNamed reports whether the content on disk is the one named, which another master may have numbered
+// differently.
+func (p *Peer) storedIsNamed() bool {
+	return p.stored.Position.Less(p.named.Position) && p.stored.Digest == p.named.Digest
+}
+
+// followDesired applies the newest document, or asks for it, and tries again an interval later if neither helps.
+func (p *Peer) followDesired(now clock.Now) []Effect {
+	if !p.welcomed || !now.Reached(p.desiredAt) {
+		return nil
+	}
+	p.desiredAt = now.Add(p.settings.Heartbeat())
+	switch {
+	case p.acceptable() && p.candidate.Digest == p.stored.Digest:
+		return []Effect{KeepPosition{Position: p.candidate.Position, Digest: p.stored.Digest}}
+	case p.acceptable():
+		return []Effect{Apply{*p.candidate}}
+	case p.storedIsNamed():
+		return []Effect{KeepPosition{Position: p.named.Position, Digest: p.stored.Digest}}
+	case p.stored.Position.Less(p.named.Position):
+		return []Effect{Send{Channel: protocol.Response, QoS: 1, Message: message.Response{
+			WantDesired: &message.WantDesired{Have: p.stored.Position},
+		}}}
+	}
+	p.desiredAt = clock.Never
+	return nil
+}

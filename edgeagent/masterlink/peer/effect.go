@@ -1,0 +1,89 @@
+package peer
+
+import (
+	"fmt"
+
+	"github.com/skerry-edge/skerry/protocol/message"
+	"github.com/skerry-edge/skerry/protocol/seal"
+)
+
+// Effect is something for the caller to do, in the order given. String says it in one line.
+type Effect interface{ fmt.Stringer }
+
+// Send publishes a message on one of the node's channels.
+type Send struct {
+	Channel string // of package protocol
+	Message any    // of package message
+	QoS     byte
+	Retain  bool
+}
+
+// Apply stores a document and then acts upon it; the caller answers with Stored, or with Rejected when its
+// content is not what it says. Without an answer the effect comes again an interval later.
+type Apply struct{ Document message.Desired }
+
+// KeepPosition stores that the content on disk is the one at this position; answered like Apply.
+type KeepPosition struct {
+	Position message.Position
+	Digest   message.Digest
+}
+
+// KeepEpoch stores the highest epoch seen; answered with EpochKept.
+type KeepEpoch struct{ Epoch message.Epoch }
+
+// Frame is for a stream.
+type Frame struct{ Data []byte }
+
+// Led says which run leads now.
+type Led struct {
+	Run    seal.Run
+	Epoch  message.Epoch
+	Master string
+}
+
+// Welcomed says that the leader has answered.
+type Welcomed struct{ Desired message.Position }
+
+// Unanswered says, once, that no master has answered a hello for a node-timeout.
+type Unanswered struct{}
+
+// Refused says that a message was not acted upon. Reason is one of the constants below.
+type Refused struct{ Reason string }
+
+// Reasons of Refused.
+const (
+	Malformed    = "malformed"     // does not decode
+	BadSignature = "bad_signature" // an announcement that the cluster's key did not sign
+	OldEpoch     = "old_epoch"     // of a leader that another one has succeeded
+	UnknownRun   = "unknown_run"   // not of the leader's run, or before it was answered
+	Repeated     = "repeated"      // seen before, or overtaken by a newer one
+)
+
+func (e Send) String() string {
+	switch m := e.Message.(type) {
+	case message.Hello:
+		return fmt.Sprintf("send hello challenge=%x stored=%s highest=%s", m.Challenge, m.Stored, m.Highest)
+	case message.Heartbeat:
+		return fmt.Sprintf("send heartbeat applied=%s", m.Applied)
+	case message.Presence:
+		return fmt.Sprintf("send presence online=%t connection=%d", m.Online, m.Connection)
+	case message.Response:
+		return fmt.Sprintf("ask for desired, have %s", m.WantDesired.Have)
+	case message.Status:
+		kind := "incremental"
+		if m.Complete {
+			kind = fmt.Sprintf("complete echo=%x", m.Echo)
+		}
+		return fmt.Sprintf("send status of %d pods, %d events (%s)", len(m.Pods), len(m.Events), kind)
+	}
+	return fmt.Sprintf("send %T", e.Message)
+}
+
+func (e Apply) String() string        { return fmt.Sprintf("apply desired %s", e.Document.Position) }
+func (e KeepPosition) String() string { return fmt.Sprintf("keep position %s", e.Position) }
+func (e KeepEpoch) String() string    { return fmt.Sprintf("keep epoch %s", e.Epoch) }
+func (e Frame) String() string        { return fmt.Sprintf("frame of %d bytes", len(e.Data)) }
+func (e Led) String() string          { return fmt.Sprintf("led by run %d, epoch %s", e.Run.Number, e.Epoch) }
+func (e Welcomed) String() string     { return fmt.Sprintf("welcomed, newest desired %s", e.Desired) }
+func (Unanswered) String() string     { return "unanswered" }
+func (e Refused) String() string      { return "refused: " + e.Reason }

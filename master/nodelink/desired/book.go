@@ -1,0 +1,241 @@
+package desired
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"sort"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/skerry-edge/skerry/master/change"
+	"github.com/skerry-edge/skerry/master/resource"
+	"github.com/skerry-edge/skerry/protocol/message"
+)
+
+// Kinds are the kinds whose events a Book wants to observe.
+var Kinds = []change.Kind{resource.Pods.Kind, resource.ConfigMaps.Kind, resource.Nodes.Kind}
+
+// Book knows what every node shall run, as digests. It belongs to one goroutine.
+type Book struct {
+	epoch    message.Epoch
+	settings message.Settings
+	packer   *message.Packer
+
+	pods    map[change.Key]podEntry
+	users   map[change.Key]map[string]int // ConfigMap -> node -> number of its pods that name it
+	nodes   map[string]*entry
+	touched map[string]bool
+}
+
+// podEntry is what the Book remembers of a pod that is bound to a node.
+type podEntry struct {
+	node       string
+	digest     message.Digest
+	configMaps map[change.Key]bool
+}
+
+// entry is what the Book remembers of a node's document.
+type entry struct {
+	serial uint64
+	digest message.Digest
+}
+
+// Head is a document without its content. A zero Position means that none was written in this epoch.
+type Head struct {
+	Position message.Position
+	Digest   message.Digest
+}
+
+// NewBook returns an empty Book for the documents of one epoch; settings become part of each.
+func NewBook(epoch message.Epoch, settings message.Settings, packer *message.Packer) *Book {
+	b := &Book{epoch: epoch, settings: settings, packer: packer, nodes: map[string]*entry{}}
+	b.forget()
+	return b
+}
+
+func (b *Book) forget() {
+	b.pods = map[change.Key]podEntry{}
+	b.users = map[change.Key]map[string]int{}
+	b.touched = map[string]bool{}
+}
+
+// Reset reads the pods of a whole view: at the start, and after a watch fell behind. Every node that has a
+// document of this epoch counts as touched.
+func (b *Book) Reset(view change.View) error {
+	b.forget()
+	for rec := range view.List(resource.Pods.Kind, "") {
+		if err := b.setPod(rec); err != nil {
+			return err
+		}
+	}
+	clear(b.touched)
+	for node := range b.nodes {
+		b.touched[node] = true
+	}
+	return nil
+}
+
+// Observe takes in one write.
+func (b *Book) Observe(e change.Event) error {
+	switch e.Key.Kind {
+	case resource.Pods.Kind:
+		return b.setPodOf(e)
+	case resource.ConfigMaps.Kind:
+		for node := range b.users[e.Key] {
+			b.touched[node] = true
+		}
+	case resource.Nodes.Kind:
+		if e.Old.Exists() != e.New.Exists() {
+			b.touched[e.Key.Name] = true
+		}
+	}
+	return nil
+}
+
+func (b *Book) setPodOf(e change.Event) error {
+	if !e.New.Exists() {
+		b.dropPod(e.Key)
+		return nil
+	}
+	return b.setPod(e.New)
+}
+
+// setPod touches the pod's node, and the one it was bound to before, when the change concerns them.
+func (b *Book) setPod(rec change.Record) error {
+	pod, err := resource.As[*corev1.Pod](resource.Pods, rec)
+	if err != nil {
+		return err
+	}
+	if pod.Spec.NodeName == "" {
+		b.dropPod(rec.Key)
+		return nil
+	}
+	digest, err := podDigest(pod)
+	if err != nil {
+		return err
+	}
+	if old, ok := b.pods[rec.Key]; ok && old.node == pod.Spec.NodeName && old.digest == digest {
+		return nil
+	}
+	b.dropPod(rec.Key)
+	next := podEntry{node: pod.Spec.NodeName, digest: digest, configMaps: configMapsOf(pod)}
+	b.pods[rec.Key] = next
+	b.touched[next.node] = true
+	for key := range next.configMaps {
+		if b.users[key] == nil {
+			b.users[key] = map[string]int{}
+		}
+		b.users[key][next.node]++
+	}
+	return nil
+}
+
+func (b *Book) dropPod(key change.Key) {
+	old, ok := b.pods[key]
+	if !ok {
+		return
+	}
+	delete(b.pods, key)
+	b.touched[old.node] = true
+	for c := range old.configMaps {
+		if b.users[c][old.node]--; b.users[c][old.node] == 0 {
+			delete(b.users[c], old.node)
+		}
+		if len(b.users[c]) == 0 {
+			delete(b.users, c)
+		}
+	}
+}
+
+// Touched returns, sorted, the nodes whose document may have changed since the last call.
+func (b *Book) Touched() []string {
+	nodes := slices.Sorted(maps.Keys(b.touched))
+	clear(b.touched)
+	return nodes
+}
+
+// Touch makes Touched return the node once more.
+func (b *Book) Touch(node string) { b.touched[node] = true }
+
+// Head is the head of the node's newest document.
+func (b *Book) Head(node string) Head {
+	e := b.nodes[node]
+	if e == nil {
+		return Head{}
+	}
+	return Head{Position: message.Position{Epoch: b.epoch, Serial: e.serial}, Digest: e.digest}
+}
+
+// Forget drops what is known of a node that is gone for good. Its next document would be a first one, so only
+// a node that no longer listens may be forgotten.
+func (b *Book) Forget(node string) { delete(b.nodes, node) }
+
+// Update writes the node's document from the view; changed says that its content is new, and has a new serial.
+// An unchanged one is the same document again. An error wraps message.ErrTooBig when it can't be sent; the
+// newest document then stays what it was.
+func (b *Book) Update(view change.View, node string) (doc message.Desired, changed bool, err error) {
+	content, err := b.content(view, node)
+	if err != nil {
+		return message.Desired{}, false, fmt.Errorf("write the desired state of node %s: %w", node, err)
+	}
+	encoded := message.Encode(content)
+	digest := message.DigestOf(encoded)
+	head := b.Head(node)
+	changed = head.Position.Serial == 0 || head.Digest != digest
+	if changed {
+		head.Position = message.Position{Epoch: b.epoch, Serial: head.Position.Serial + 1}
+	}
+	doc, err = b.packer.Pack(head.Position, encoded)
+	if err != nil {
+		return message.Desired{}, false, fmt.Errorf("write the desired state of node %s: %w", node, err)
+	}
+	if changed {
+		b.nodes[node] = &entry{serial: head.Position.Serial, digest: digest}
+	}
+	return doc, changed, nil
+}
+
+// content is what a node shall run, sorted.
+func (b *Book) content(view change.View, node string) (message.Content, error) {
+	content := message.Content{Settings: b.settings}
+	if _, exists := view.Get(resource.Nodes.Key("", node)); !exists {
+		return content, nil
+	}
+	configMaps := map[change.Key]bool{}
+	for rec := range view.Indexed(resource.Pods.Kind, "spec.nodeName", node) {
+		pod, err := resource.As[*corev1.Pod](resource.Pods, rec)
+		if err != nil {
+			return content, err
+		}
+		encoded, err := resource.Encode(podForNode(pod))
+		if err != nil {
+			return content, err
+		}
+		content.Pods = append(content.Pods, encoded)
+		maps.Copy(configMaps, configMapsOf(pod))
+	}
+	keys := slices.Collect(maps.Keys(configMaps))
+	sort.Slice(keys, func(i, j int) bool {
+		if keys[i].Namespace != keys[j].Namespace {
+			return keys[i].Namespace < keys[j].Namespace
+		}
+		return keys[i].Name < keys[j].Name
+	})
+	for _, key := range keys {
+		rec, ok := view.Get(key)
+		if !ok {
+			continue // the node reports that it is missing; creating it touches the node
+		}
+		configMap, err := resource.As[*corev1.ConfigMap](resource.ConfigMaps, rec)
+		if err != nil {
+			return content, err
+		}
+		encoded, err := resource.Encode(configMapForNode(configMap))
+		if err != nil {
+			return content, err
+		}
+		content.ConfigMaps = append(content.ConfigMaps, encoded)
+	}
+	return content, nil
+}

@@ -1,0 +1,77 @@
+package desired
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/skerry-edge/skerry/master/change"
+	"github.com/skerry-edge/skerry/master/resource"
+	"github.com/skerry-edge/skerry/protocol/message"
+)
+
+// podForNode is the part of a pod that its node acts upon. What the master alone is concerned with is left out,
+// so that its changes cost no message.
+func podForNode(pod *corev1.Pod) *corev1.Pod {
+	meta := pod.ObjectMeta
+	out := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{
+			Name:                       meta.Name,
+			Namespace:                  meta.Namespace,
+			UID:                        meta.UID,
+			Labels:                     meta.Labels,
+			Annotations:                meta.Annotations,
+			CreationTimestamp:          meta.CreationTimestamp,
+			DeletionTimestamp:          meta.DeletionTimestamp,
+			DeletionGracePeriodSeconds: meta.DeletionGracePeriodSeconds,
+		},
+		Spec: pod.Spec,
+	}
+	if finished(pod.Status.Phase) {
+		out.Status.Phase = pod.Status.Phase // a node that lost its disk doesn't run it again
+	}
+	return out
+}
+
+func finished(phase corev1.PodPhase) bool {
+	return phase == corev1.PodSucceeded || phase == corev1.PodFailed
+}
+
+// configMapForNode is the part of a ConfigMap that containers can see.
+func configMapForNode(c *corev1.ConfigMap) *corev1.ConfigMap {
+	return &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Name: c.Name, Namespace: c.Namespace, UID: c.UID},
+		Data:       c.Data,
+		BinaryData: c.BinaryData,
+	}
+}
+
+// configMapsOf names the ConfigMaps that a pod's containers take their environment from, in no order.
+func configMapsOf(pod *corev1.Pod) map[change.Key]bool {
+	keys := map[change.Key]bool{}
+	add := func(name string) {
+		if name != "" {
+			keys[resource.ConfigMaps.Key(pod.Namespace, name)] = true
+		}
+	}
+	for _, containers := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
+		for _, c := range containers {
+			for _, source := range c.EnvFrom {
+				if source.ConfigMapRef != nil {
+					add(source.ConfigMapRef.Name)
+				}
+			}
+			for _, env := range c.Env {
+				if env.ValueFrom != nil && env.ValueFrom.ConfigMapKeyRef != nil {
+					add(env.ValueFrom.ConfigMapKeyRef.Name)
+				}
+			}
+		}
+	}
+	return keys
+}
+
+// podDigest tells whether a pod changed in a way that its node shall know.
+func podDigest(pod *corev1.Pod) (message.Digest, error) {
+	encoded, err := resource.Encode(podForNode(pod))
+	return message.DigestOf(encoded), err
+}

@@ -1,0 +1,106 @@
+package peer
+
+import (
+	"fmt"
+
+	"github.com/skerry-edge/skerry/protocol/message"
+	"github.com/skerry-edge/skerry/protocol/seal"
+)
+
+// Effect is something for the caller to do, in the order given. String says it in one line.
+type Effect interface{ fmt.Stringer }
+
+// Welcome answers a hello.
+type Welcome struct{ Message message.Welcome }
+
+// Ask asks the node to say something again.
+type Ask struct {
+	Resync message.Resync
+	Why    string
+}
+
+// Publish sends the node's desired state again.
+type Publish struct{ Why string }
+
+// Announce sends the leader's announcement again: the node has not seen it.
+type Announce struct{}
+
+// Current says that a run has proven to be the node's; Duplicate that it had been replaced by another one
+// before, so that two agents use one identity.
+type Current struct {
+	Run       seal.Run
+	Duplicate bool
+}
+
+// Report is for the store. A report that proves a run may create the node's object.
+type Report struct {
+	Status message.Status
+	Proves bool
+}
+
+// Heard says that the node lives; Readings is nil when the message had none.
+type Heard struct{ Readings *message.Readings }
+
+// Offline says that the will of the node's connection arrived.
+type Offline struct{}
+
+// Frame is for a stream.
+type Frame struct{ Data []byte }
+
+// Outranked says that the node has seen a higher epoch than this master's and won't obey it.
+type Outranked struct{ Epoch message.Epoch }
+
+// Refused says that the message was not acted upon. Reason is one of the constants below.
+type Refused struct{ Reason string }
+
+// Reasons of Refused; they are label values of a metric.
+const (
+	Malformed  = "malformed"   // does not decode
+	UnknownRun = "unknown_run" // of a run that has not proven to be current
+	Repeated   = "repeated"    // seen before, or overtaken by a newer one
+)
+
+func (e Welcome) String() string {
+	return fmt.Sprintf("welcome echo=%x challenge=%x desired=%s", e.Message.Echo, e.Message.Challenge, e.Message.Desired)
+}
+
+func (e Ask) String() string {
+	what := "status"
+	if e.Resync.Hello {
+		what = "hello"
+	}
+	return fmt.Sprintf("ask for %s (%s)", what, e.Why)
+}
+
+func (e Publish) String() string { return fmt.Sprintf("publish desired (%s)", e.Why) }
+func (Announce) String() string  { return "announce leader" }
+
+func (e Current) String() string {
+	if e.Duplicate {
+		return fmt.Sprintf("run %d is current again: duplicate identity", e.Run.Number)
+	}
+	return fmt.Sprintf("run %d is current", e.Run.Number)
+}
+
+func (e Report) String() string {
+	kind := "incremental"
+	if e.Status.Complete {
+		kind = "complete"
+	}
+	if e.Proves {
+		kind += ", proving"
+	}
+	return fmt.Sprintf("report %d pods (%s)", len(e.Status.Pods), kind)
+}
+
+func (e Heard) String() string {
+	if e.Readings == nil {
+		return "heard"
+	}
+	return fmt.Sprintf("heard cpu=%dm", e.Readings.CPUMilli)
+}
+
+func (Offline) String() string     { return "offline" }
+func (e Frame) String() string     { return fmt.Sprintf("frame of %d bytes", len(e.Data)) }
+func (e Outranked) String() string { return fmt.Sprintf("outranked by epoch %s", e.Epoch) }
+func (e Refused) String() string   { return "refused: " + e.Reason }

@@ -1,0 +1,275 @@
+package peer
+
+import (
+	"time"
+
+	"github.com/skerry-edge/skerry/protocol"
+	"github.com/skerry-edge/skerry/protocol/clock"
+	"github.com/skerry-edge/skerry/protocol/message"
+	"github.com/skerry-edge/skerry/protocol/seal"
+)
+
+// maxPending bounds the challenges that wait for an echo, maxEarlier the runs remembered to notice one that
+// comes back. Both are many more than an honest node needs.
+const (
+	maxPending = 4
+	maxEarlier = 4
+)
+
+// repeatGap is how soon a document that was just sent may be sent again because a message asks for it.
+const repeatGap = time.Second
+
+// Peer is what the master knows of one node's conversation. The zero value knows nothing.
+type Peer struct {
+	current seal.Run // zero: none has proven to be current
+	heard   clock.Now
+	window  seal.Window
+	pending []pending
+	earlier []seal.Run // replaced, oldest first
+
+	// status is the digest of everything that the current run has reported, as far as it arrived in order;
+	// zero means that a complete status is needed.
+	status    message.Digest
+	announced connection // the newest connection that any run announced
+	asked     map[message.Resync]clock.Now
+}
+
+// pending is a challenge given out and not yet echoed.
+type pending struct {
+	run       seal.Run
+	echo      uint64 // the hello's challenge
+	challenge uint64
+}
+
+type connection struct {
+	run    seal.Run
+	number uint64
+}
+
+// Input is one message of the node.
+type Input struct {
+	Channel   string // of package protocol
+	Envelope  seal.Envelope
+	Challenge uint64 // fresh and random; spent when the message is a hello
+}
+
+// Facts is what the machine needs to know of the rest of the master.
+type Facts struct {
+	Epoch     message.Epoch
+	Settings  message.Settings
+	Desired   message.Position // of the node's newest document
+	Digest    message.Digest   // of its content
+	Sent      bool             // whether it was ever published in this epoch,
+	Published clock.Now        // and when
+}
+
+// Run is the node's current run; zero when none has proven to be.
+func (p *Peer) Run() seal.Run { return p.current }
+
+// Forget makes the next heartbeat fetch a complete status: what was reported may be lost, or overwritten.
+func (p *Peer) Forget() { p.status = message.Digest{} }
+
+// Receive takes in a message of the node.
+func (p *Peer) Receive(now clock.Now, in Input, facts Facts) []Effect {
+	switch in.Channel {
+	case protocol.Hello:
+		return decode(in, func(m message.Hello) []Effect { return p.hello(now, in, m, facts) })
+	case protocol.Status:
+		return decode(in, func(m message.Status) []Effect { return p.report(now, in, m, facts) })
+	case protocol.Presence:
+		return decode(in, func(m message.Presence) []Effect { return p.presence(in, m) })
+	case protocol.Beat:
+		return decode(in, func(m message.Heartbeat) []Effect {
+			return p.fromCurrent(now, in, facts, func() []Effect { return p.beat(now, m, facts) })
+		})
+	case protocol.Response:
+		return decode(in, func(m message.Response) []Effect {
+			return p.fromCurrent(now, in, facts, func() []Effect { return p.response(now, m, facts) })
+		})
+	}
+	return []Effect{Refused{Malformed}}
+}
+
+func decode[T any](in Input, then func(T) []Effect) []Effect {
+	m, err := message.Decode[T](in.Envelope.Body)
+	if err != nil {
+		return []Effect{Refused{Malformed}}
+	}
+	return then(m)
+}
+
+// hello is not proof of anything: it may have been recorded. It is answered, and changes nothing but pending.
+func (p *Peer) hello(now clock.Now, in Input, m message.Hello, facts Facts) []Effect {
+	var effects []Effect
+	if facts.Epoch.Less(m.Highest) {
+		effects = append(effects, Outranked{m.Highest})
+	}
+	if m.Highest.Less(facts.Epoch) {
+		effects = append(effects, Announce{})
+	}
+	effects = append(effects, Welcome{message.Welcome{
+		Echo:      m.Challenge,
+		Challenge: p.challenge(in, m.Challenge),
+		Desired:   facts.Desired,
+		Digest:    facts.Digest,
+		Settings:  facts.Settings,
+	}})
+	if m.Digest != facts.Digest {
+		effects = append(effects, p.publish(now, facts, repeatGap, "the node has stored another one")...)
+	}
+	return effects
+}
+
+// challenge is the one that waits for this hello already, or a new one.
+func (p *Peer) challenge(in Input, echo uint64) uint64 {
+	for _, c := range p.pending {
+		if c.run == in.Envelope.Sender && c.echo == echo {
+			return c.challenge
+		}
+	}
+	if len(p.pending) == maxPending {
+		p.pending = append(p.pending[:0], p.pending[1:]...)
+	}
+	p.pending = append(p.pending, pending{run: in.Envelope.Sender, echo: echo, challenge: in.Challenge})
+	return in.Challenge
+}
+
+// report takes in a status. A complete one that echoes a pending challenge makes its run the current one.
+func (p *Peer) report(now clock.Now, in Input, m message.Status, facts Facts) []Effect {
+	if m.Complete && p.proves(in.Envelope.Sender, m.Echo) {
+		effects := p.makeCurrent(in.Envelope)
+		p.heard, p.status = now, m.Digest
+		return append(effects, Heard{}, Report{Status: m, Proves: true})
+	}
+	return p.fromCurrent(now, in, facts, func() []Effect {
+		effects := []Effect{Heard{}, Report{Status: m}}
+		if !m.Complete && m.Base != p.status {
+			// What it says of each pod is newer than all that came before; what came between is missing.
+			p.Forget()
+			return append(effects, p.ask(now, facts, message.Resync{Status: true}, "an earlier status is missing")...)
+		}
+		p.status = m.Digest
+		return effects
+	})
+}
+
+// proves spends a pending challenge of the run.
+func (p *Peer) proves(run seal.Run, echo uint64) bool {
+	for i, c := range p.pending {
+		if c.run == run && c.challenge == echo {
+			p.pending = append(p.pending[:i], p.pending[i+1:]...)
+			return true
+		}
+	}
+	return false
+}
+
+func (p *Peer) makeCurrent(e seal.Envelope) []Effect {
+	if e.Sender == p.current {
+		p.window.Accept(protocol.Status, e)
+		return nil
+	}
+	duplicate := false
+	for _, run := range p.earlier {
+		duplicate = duplicate || run == e.Sender
+	}
+	if !p.current.IsZero() {
+		if len(p.earlier) == maxEarlier {
+			p.earlier = append(p.earlier[:0], p.earlier[1:]...)
+		}
+		p.earlier = append(p.earlier, p.current)
+	}
+	p.current = e.Sender
+	p.window.ResetAt(e.Sender, e.Sequence)
+	return []Effect{Current{Run: e.Sender, Duplicate: duplicate}}
+}
+
+// presence is a hint. It is retained, so that it may be old; connection numbers order it.
+func (p *Peer) presence(in Input, m message.Presence) []Effect {
+	run := in.Envelope.Sender
+	if m.Online {
+		switch {
+		case p.announced.run == run:
+			p.announced.number = max(p.announced.number, m.Connection)
+		case p.announced.run != p.current || run == p.current:
+			p.announced = connection{run: run, number: m.Connection}
+		}
+		return nil
+	}
+	if run != p.current || p.announced.run == run && m.Connection < p.announced.number {
+		return nil // an earlier process or connection ended
+	}
+	return []Effect{Offline{}}
+}
+
+func (p *Peer) beat(now clock.Now, m message.Heartbeat, facts Facts) []Effect {
+	effects := []Effect{Heard{Readings: &m.Readings}}
+	if m.Status != p.status || p.status.IsZero() {
+		effects = append(effects, p.ask(now, facts, message.Resync{Status: true}, "the status digest differs")...)
+	}
+	switch {
+	case facts.Epoch.Less(m.Applied.Epoch):
+		effects = append(effects, Outranked{m.Applied.Epoch})
+	case m.Applied != facts.Desired:
+		effects = append(effects, p.publish(now, facts, facts.Settings.Heartbeat(), "the node has applied "+m.Applied.String())...)
+	}
+	return effects
+}
+
+func (p *Peer) response(now clock.Now, m message.Response, facts Facts) []Effect {
+	effects := []Effect{Heard{}}
+	if m.WantDesired != nil {
+		effects = append(effects, p.publish(now, facts, repeatGap, "the node asks for it")...)
+	}
+	if m.Frame != nil {
+		effects = append(effects, Frame{m.Frame})
+	}
+	return effects
+}
+
+// fromCurrent calls then for a new message of the current run and refuses every other one.
+func (p *Peer) fromCurrent(now clock.Now, in Input, facts Facts, then func() []Effect) []Effect {
+	e := in.Envelope
+	if e.Sender != p.current {
+		return append([]Effect{Refused{UnknownRun}}, p.askUnknown(now, e.Sender, facts)...)
+	}
+	if !p.window.Accept(in.Channel, e) {
+		return []Effect{Refused{Repeated}}
+	}
+	p.heard = now
+	return then()
+}
+
+// askUnknown makes a run that isn't current prove itself, unless the one that is current is alive: then the
+// message is late or recorded, and another agent with the same identity has to say hello by itself.
+func (p *Peer) askUnknown(now clock.Now, run seal.Run, facts Facts) []Effect {
+	if !p.current.IsZero() && now.Since(p.heard) < facts.Settings.Heartbeat()*3/2 {
+		return nil
+	}
+	for _, c := range p.pending {
+		if c.run == run {
+			return p.ask(now, facts, message.Resync{Status: true}, "the run has not echoed its challenge")
+		}
+	}
+	return p.ask(now, facts, message.Resync{Hello: true}, "the run is not known")
+}
+
+// ask asks at most twice an interval for the same thing.
+func (p *Peer) ask(now clock.Now, facts Facts, what message.Resync, why string) []Effect {
+	if last, ok := p.asked[what]; ok && now.Since(last) < facts.Settings.Heartbeat()/2 {
+		return nil
+	}
+	if p.asked == nil {
+		p.asked = map[message.Resync]clock.Now{}
+	}
+	p.asked[what] = now
+	return []Effect{Ask{Resync: what, Why: why}}
+}
+
+// publish sends the document again unless it was sent less than gap ago and may still be on its way.
+func (p *Peer) publish(now clock.Now, facts Facts, gap time.Duration, why string) []Effect {
+	if facts.Sent && now.Since(facts.Published) < gap {
+		return nil
+	}
+	return []Effect{Publish{Why: why}}
+}
