@@ -1,6 +1,8 @@
 package resource
 
 import (
+	"time"
+
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -20,6 +22,19 @@ var Leases = &Resource{
 	ReadOnly:   true,
 	New:        func() Object { return &coordinationv1.Lease{} },
 	NewList:    func() runtime.Object { return &coordinationv1.LeaseList{} },
+
+	Columns: []metav1.TableColumnDefinition{
+		nameColumn,
+		column("Holder", "string", coordinationv1.LeaseSpec{}.SwaggerDoc()["holderIdentity"]),
+		ageColumn,
+	},
+	Row: row(func(l *coordinationv1.Lease, now time.Time) []any {
+		var holder string
+		if l.Spec.HolderIdentity != nil {
+			holder = *l.Spec.HolderIdentity
+		}
+		return []any{l.Name, holder, age(l.CreationTimestamp, now)}
+	}),
 
 	RenderedFrom: SeenKind,
 	Render:       renderLease,

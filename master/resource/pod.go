@@ -18,6 +18,19 @@ var Pods = &Resource{
 	New:        func() Object { return &corev1.Pod{} },
 	NewList:    func() runtime.Object { return &corev1.PodList{} },
 
+	Default: one(defaultPod),
+	PrepareCreate: creating(func(p *corev1.Pod) {
+		p.Status = corev1.PodStatus{Phase: corev1.PodPending, QOSClass: QOSClass(&p.Spec)}
+		p.Generation = 1
+	}),
+	PrepareUpdate: updating(func(updated, old *corev1.Pod) {
+		updated.Status = old.Status
+		countSpec(updated, !same(updated.Spec, old.Spec))
+	}),
+	Validate: check(validatePod),
+	Columns:  podColumns,
+	Row:      row(podRow),
+
 	Fields: map[string]func(Object) string{
 		"spec.nodeName":            text(func(p *corev1.Pod) string { return p.Spec.NodeName }),
 		"spec.restartPolicy":       text(func(p *corev1.Pod) string { return string(p.Spec.RestartPolicy) }),

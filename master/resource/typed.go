@@ -11,10 +11,6 @@ import (
 
 func one[T Object](f func(T)) func(Object) { return func(o Object) { f(o.(T)) } }
 
-func two[T Object](f func(updated, old T)) func(_, _ Object) {
-	return func(updated, old Object) { f(updated.(T), old.(T)) }
-}
-
 func text[T Object](f func(T) string) func(Object) string {
 	return func(o Object) string { return f(o.(T)) }
 }
