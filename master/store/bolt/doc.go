@@ -1,0 +1,28 @@
+// Package bolt is the store.Store that survives power cuts: the state in memory (store.Core), each durable
+// write in one bbolt file before it is acknowledged. It is the only home of bbolt on the master.
+//
+//	Commit ─► queue ─► writer goroutine: check and apply a batch ─► Replicator ─► one fsync ─► publish ─► answers
+//
+// The data directory, all of it mode 0600:
+//
+//	lock         held while a master uses the directory
+//	epoch        the newest epoch begun here, as text; outlives a corrupt state.db, so no revision is used twice
+//	snapshot.db  a verified copy of state.db, at most a day old
+//	state.db     bbolt, one bucket a kind:
+//	             ├── format     "skerry" → 1
+//	             ├── position   "epoch" → term 4, start 4    "rev" → 8: newest durable write
+//	             ├── settings   name → crc 4, value           what is not an object: keys, secrets
+//	             └── objects
+//	                 ├── pods              namespace 00 name → crc 4, rev 8, value
+//	                 ├── deployments.apps  …
+//	                 └── …
+//	state.db.corrupt-N  set aside, never deleted by us
+//
+// Numbers are big endian. The crc is CRC-32C over key, rev and value: bbolt checks its own pages' links, not
+// their content, and SD cards rot. Invariants: what was acknowledged is in the file; the file is opened only
+// after it was read whole and found sound; files appear by write aside, sync, rename, sync of the directory;
+// an empty store never takes the place of one that can't be read.
+//
+// A journal of what the Replicator answered ErrAway to is not kept here: the Replicator has seen every batch
+// and keeps its own.
+package bolt

@@ -1,0 +1,280 @@
+package bolt
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/skerry-edge/skerry/master/change"
+	"github.com/skerry-edge/skerry/protocol/clock"
+)
+
+func fixedClock() clock.Now { return clock.Now{Wall: time.Unix(1e9, 0)} }
+
+// Whatever happens to the bytes of state.db: it is opened with exactly the content it had, or it is set aside
+// and the snapshot stands in. Nothing in between, and never a panic.
+func TestDamage(t *testing.T) {
+	source, _ := mustOpen(t, Config{Dir: t.TempDir()})
+	for i := range 30 {
+		write(t, source, key(fmt.Sprint("old", i)), strings.Repeat("x", i*40))
+	}
+	if err := source.SetMeta("ca", []byte("secret")); err != nil {
+		t.Fatal(err)
+	}
+	if err := source.Keep(); err != nil {
+		t.Fatal(err)
+	}
+	old := list(source)
+	for i := range 30 {
+		write(t, source, key(fmt.Sprint("new", i)), strings.Repeat("y", i*40))
+	}
+	all, epoch := list(source), source.Epoch()
+	if err := source.Close(); err != nil {
+		t.Fatal(err)
+	}
+	dir := source.config.Dir
+	whole, err := os.ReadFile(filepath.Join(dir, stateFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	damages := map[string][]byte{
+		"empty": {}, "zeroes": make([]byte, len(whole)), "text": bytes.Repeat([]byte("no database\n"), 9000),
+		"cut to a page": whole[:4096], "cut to a half": whole[:30000],
+	}
+	random := rand.New(rand.NewPCG(1, 1))
+	for n := range 60 {
+		damaged := bytes.Clone(whole)
+		at := random.IntN(len(bytes.TrimRight(whole, "\x00")))
+		if n%2 == 0 {
+			damaged[at] ^= 1 << random.IntN(8)
+		} else {
+			clear(damaged[at:min(at+4096, len(damaged))])
+		}
+		damages[fmt.Sprintf("damage %d at %d", n, at)] = damaged
+	}
+	restored := 0
+	for name, damaged := range damages {
+		t.Run(name, func(t *testing.T) {
+			copied := t.TempDir()
+			for _, file := range []string{snapshotFile, epochFile} {
+				if err := copyFile(filepath.Join(dir, file), filepath.Join(copied, file)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := os.WriteFile(filepath.Join(copied, stateFile), damaged, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			s, report := mustOpen(t, Config{Dir: copied})
+			want := all
+			if report.Problem != nil {
+				restored++
+				want = old
+				kept, err := os.ReadFile(report.SetAside)
+				if err != nil || !bytes.Equal(kept, damaged) {
+					t.Fatalf("the damaged file was not kept as it was: %v", err)
+				}
+			}
+			if diff := cmp.Diff(want, list(s)); diff != "" {
+				t.Fatalf("opened with %+v, but (-want +got):\n%s", report, diff)
+			}
+			if secret, err := s.Meta("ca"); string(secret) != "secret" || err != nil {
+				t.Fatalf("setting: %q, %v", secret, err)
+			}
+			if !epoch.Less(s.Epoch()) {
+				t.Fatalf("epoch %s follows %s", s.Epoch(), epoch)
+			}
+			write(t, s, key("a"), "1")
+		})
+	}
+	if restored < 10 || restored == len(damages) {
+		t.Fatalf("%d of %d damages were noticed: this proves nothing", restored, len(damages))
+	}
+}
+
+func TestACorruptFileWithoutASnapshotIsLeftAlone(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, stateFile)
+	if err := os.WriteFile(path, make([]byte, 9000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, snapshot := range [][]byte{nil, make([]byte, 9000)} {
+		if snapshot != nil {
+			if err := os.WriteFile(filepath.Join(dir, snapshotFile), snapshot, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_, _, err := Open(Config{Dir: dir})
+		if !errors.Is(err, errCorrupt) || !strings.Contains(err.Error(), path) || strings.Contains(err.Error(), "\n") {
+			t.Fatalf("got %v", err)
+		}
+		if kept, err := os.ReadFile(path); err != nil || !bytes.Equal(kept, make([]byte, 9000)) {
+			t.Fatalf("the file was touched: %v", err)
+		}
+	}
+}
+
+// A process that was killed between setting a file aside and restoring leaves none: that is no new cluster.
+func TestAMissingFileBesideASnapshotIsRestored(t *testing.T) {
+	s, _ := mustOpen(t, Config{Dir: t.TempDir()})
+	rev := write(t, s, key("a"), "1")
+	if err := s.Keep(); err != nil {
+		t.Fatal(err)
+	}
+	last := s.Epoch()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	dir := s.config.Dir
+	for _, lost := range [][]string{{stateFile}, {stateFile, epochFile}} {
+		for _, file := range lost {
+			if err := os.Remove(filepath.Join(dir, file)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s, report := mustOpen(t, Config{Dir: dir})
+		if report.Problem == nil || report.SetAside != "" || report.RestoredRev != rev || s.View().Count("pods") != 1 {
+			t.Fatalf("without %v: %+v", lost, report)
+		}
+		if !last.Less(s.Epoch()) {
+			t.Fatalf("without %v: epoch %s follows %s", lost, s.Epoch(), last)
+		}
+		last = s.Epoch()
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestAFormatOfTheFutureIsRefused(t *testing.T) {
+	s, _ := mustOpen(t, Config{Dir: t.TempDir()})
+	if err := s.Keep(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.db.Update(putFormat(formatNumber + 1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, report, err := Open(s.config)
+	if err == nil || errors.Is(err, errCorrupt) || report != (Report{}) || !strings.Contains(err.Error(), "format [2]") {
+		t.Fatalf("got %v, %+v", err, report)
+	}
+}
+
+func TestAFileThatIsMostlyFreeIsCompactedAtStart(t *testing.T) {
+	s, _ := mustOpen(t, Config{Dir: t.TempDir()})
+	for i := range 40 {
+		write(t, s, key(fmt.Sprint(i)), strings.Repeat("x", 60<<10))
+	}
+	var deletes []change.Change
+	for i := range 38 {
+		deletes = append(deletes, change.Change{Key: key(fmt.Sprint(i)), Base: change.Any})
+	}
+	if _, err := s.Commit(t.Context(), deletes); err != nil {
+		t.Fatal(err)
+	}
+	before := list(s)
+	size := func() int64 {
+		info, err := os.Stat(filepath.Join(s.config.Dir, stateFile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Size()
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	large := size()
+	again, report := mustOpen(t, s.config)
+	if report.Freed < 1<<20 || report.CompactError != nil {
+		t.Fatalf("%+v", report)
+	}
+	if diff := cmp.Diff(before, list(again)); diff != "" {
+		t.Fatal(diff)
+	}
+	if err := again.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if small := size(); small >= large {
+		t.Fatalf("the file has %d bytes, had %d", small, large)
+	}
+}
+
+func TestSnapshotIsACopyOfTheStore(t *testing.T) {
+	s, _ := mustOpen(t, Config{Dir: t.TempDir()})
+	write(t, s, key("a"), "1")
+	if err := s.SetMeta("ca", []byte("secret")); err != nil {
+		t.Fatal(err)
+	}
+	var copied bytes.Buffer
+	if err := s.Snapshot(&copied); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, stateFile), copied.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	other, report := mustOpen(t, Config{Dir: dir})
+	if report != (Report{}) || !cmp.Equal(list(s), list(other)) {
+		t.Fatalf("%+v: %v", report, list(other))
+	}
+	left, err := filepath.Glob(filepath.Join(s.config.Dir, "*"+asideSuffix))
+	if left != nil || err != nil {
+		t.Fatalf("left behind: %v, %v", left, err)
+	}
+}
+
+// One snapshot a day, none while nothing is written, an hour's wait after a failure.
+func TestDailySnapshot(t *testing.T) {
+	s, _ := mustOpen(t, Config{Dir: t.TempDir()})
+	path := filepath.Join(s.config.Dir, snapshotFile)
+	start := clock.Now{Wall: time.Now(), Boot: time.Hour}
+	step := func(after, wantNext time.Duration, wantTaken bool) {
+		t.Helper()
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+		next, err := s.Step(start.Add(after))
+		if err != nil || next.Since(start) != wantNext {
+			t.Fatalf("after %s: next after %s, want %s; %v", after, next.Since(start), wantNext, err)
+		}
+		if _, err := os.Stat(path); (err == nil) != wantTaken {
+			t.Fatalf("after %s: a snapshot was taken: %v", after, err == nil)
+		}
+	}
+	const day = 24 * time.Hour
+	step(0, snapshotAfter, false)
+	step(snapshotAfter, snapshotAfter+day, true)
+	step(snapshotAfter+day-1, snapshotAfter+day, false)
+	step(snapshotAfter+day, snapshotAfter+2*day, false) // nothing was written
+	write(t, s, key("a"), "1")
+	step(snapshotAfter+2*day, snapshotAfter+3*day, true)
+}
+
+func TestFirstSnapshotDependsOnTheAgeOfTheLast(t *testing.T) {
+	s, _ := mustOpen(t, Config{Dir: t.TempDir()})
+	if err := s.Keep(); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(filepath.Join(s.config.Dir, snapshotFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for age, want := range map[time.Duration]time.Duration{
+		0: 24 * time.Hour, 10 * time.Hour: 14 * time.Hour, 30 * time.Hour: snapshotAfter,
+		-1e6 * time.Hour: 24 * time.Hour,
+	} {
+		if got := s.firstSnapshot(clock.Now{Wall: info.ModTime().Add(age)}); got != want {
+			t.Errorf("beside a snapshot %s old: %s, want %s", age, got, want)
+		}
+	}
+}

@@ -1,0 +1,220 @@
+package bolt
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	bbolt "go.etcd.io/bbolt"
+
+	"github.com/rs/zerolog"
+
+	"github.com/skerry-edge/skerry/master/change"
+	"github.com/skerry-edge/skerry/master/store"
+	"github.com/skerry-edge/skerry/protocol/clock"
+)
+
+// Config of a Store.
+type Config struct {
+	// Dir is the data directory; it is created when missing.
+	Dir    string
+	Schema store.Schema
+	// Replicator is told of every durable write before it is acknowledged; nil for none.
+	Replicator store.Replicator
+	// LockTimeout is how long to wait for another process to leave the directory; 0 means two seconds.
+	LockTimeout time.Duration
+	// Clock times the daily snapshots that Run takes; Logger gets their failures.
+	Clock  clock.Source
+	Logger zerolog.Logger
+}
+
+// Report says what Open had to do about the files, for the log and an event.
+type Report struct {
+	// Problem is why state.db could not be used; nil when it could.
+	Problem error
+	// SetAside is where the unusable file lies now; empty when it had vanished.
+	SetAside string
+	// RestoredRev is the revision of the snapshot that took its place. Later writes are lost.
+	RestoredRev change.Rev
+	// Freed is the number of bytes that compacting gave back; CompactError why it failed. The store works
+	// either way.
+	Freed        int64
+	CompactError error
+}
+
+// options of the open file. The map is as large as most clusters ever need, so that a snapshot never makes a
+// write wait for a bigger one; the list of free pages is found by reading the file, which saves a page a commit.
+var options = bbolt.Options{
+	Timeout:         time.Second,
+	FreelistType:    bbolt.FreelistMapType,
+	NoFreelistSync:  true,
+	InitialMmapSize: 64 << 20,
+}
+
+// Open opens the store of a directory, or creates it. A file that is corrupt is set aside and the snapshot
+// restored in its place, which the report says; without a snapshot that is an error and nothing is touched.
+func Open(config Config) (*Store, Report, error) {
+	if config.LockTimeout == 0 {
+		config.LockTimeout = 2 * time.Second
+	}
+	if err := os.MkdirAll(config.Dir, 0o700); err != nil {
+		return nil, Report{}, fmt.Errorf("create the data directory: %w", err)
+	}
+	lock, err := lockDir(config.Dir, config.LockTimeout)
+	if err != nil {
+		return nil, Report{}, err
+	}
+	s, report, err := open(config)
+	if err != nil {
+		lock.Close()
+		return nil, report, err
+	}
+	s.lock = lock
+	go s.write()
+	return s, report, nil
+}
+
+func open(config Config) (*Store, Report, error) {
+	leftovers, err := filepath.Glob(filepath.Join(config.Dir, "*"+asideSuffix))
+	if err != nil {
+		return nil, Report{}, fmt.Errorf("open store: %w", err)
+	}
+	for _, aside := range leftovers { // of a process that was killed
+		if err := removeIfThere(aside); err != nil {
+			return nil, Report{}, fmt.Errorf("open store: %w", err)
+		}
+	}
+	path := filepath.Join(config.Dir, stateFile)
+	db, held, report, err := openSound(path)
+	if err != nil {
+		return nil, report, err
+	}
+	if waste := wasted(db); waste > 0 {
+		if db, err = compact(db, path); err != nil {
+			report.CompactError = err
+		} else {
+			report.Freed = waste
+		}
+	}
+	if db == nil {
+		return nil, report, report.CompactError
+	}
+	epoch, err := nextEpoch(config.Dir, held.epoch, report.Problem != nil)
+	if err == nil {
+		err = begin(config.Dir, db, position{epoch: epoch, rev: held.rev})
+	}
+	if err != nil {
+		return nil, report, errors.Join(err, db.Close())
+	}
+	core := store.NewCore(store.CoreConfig{
+		Schema:  config.Schema,
+		Epoch:   epoch,
+		Records: slices.Values(held.records),
+		Loaded:  held.rev,
+	})
+	return newStore(config, db, core, held.rev), report, nil
+}
+
+// openSound opens a file that has been read whole: the one that is there, a new one, or the snapshot.
+func openSound(path string) (*bbolt.DB, contents, Report, error) {
+	snapshot := filepath.Join(filepath.Dir(path), snapshotFile)
+	db, held, problem := openChecked(path)
+	switch {
+	case problem == nil:
+		return db, held, Report{}, nil
+	case errors.Is(problem, fs.ErrNotExist):
+		if _, err := os.Stat(snapshot); errors.Is(err, fs.ErrNotExist) {
+			if err := create(path); err != nil {
+				return nil, contents{}, Report{}, err
+			}
+			db, held, err = openChecked(path)
+			return db, held, Report{}, err
+		}
+	case !errors.Is(problem, errCorrupt):
+		return nil, contents{}, Report{}, problem
+	}
+
+	report := Report{Problem: problem}
+	saved, err := load(snapshot, false)
+	if err != nil {
+		return nil, contents{}, report, fmt.Errorf("%w, and there is no good snapshot beside it (%v): "+
+			"nothing was changed; restore a backup, or move %s away to start an empty cluster", problem, err, path)
+	}
+	if errors.Is(problem, errCorrupt) {
+		if report.SetAside, err = setAside(path); err != nil {
+			return nil, contents{}, report, err
+		}
+	}
+	if err := place(path, func(aside string) error { return copyFile(snapshot, aside) }); err != nil {
+		return nil, contents{}, report, err
+	}
+	report.RestoredRev = saved.rev
+	db, held, err = openChecked(path)
+	return db, held, report, err
+}
+
+// openChecked reads a file whole, then opens it for writing.
+func openChecked(path string) (db *bbolt.DB, held contents, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("open %s: %w", path, err)
+		}
+	}()
+	if held, err = load(path, true); err != nil {
+		return nil, contents{}, err
+	}
+	defer whenCorrupt(&err)()
+	opts := options
+	if db, err = bbolt.Open(path, 0o600, &opts); err != nil {
+		return nil, contents{}, openError(err)
+	}
+	return db, held, nil
+}
+
+func create(path string) error {
+	return place(path, func(aside string) error {
+		db, err := bbolt.Open(aside, 0o600, &bbolt.Options{Timeout: time.Second, NoFreelistSync: true})
+		if err != nil {
+			return err
+		}
+		return errors.Join(db.Update(initialise), db.Close())
+	})
+}
+
+// compactFrom is the size below which a file is not worth compacting.
+const compactFrom = 1 << 20
+
+// wasted is the number of bytes to win by compacting: 0 unless that is more than half of the file.
+func wasted(db *bbolt.DB) int64 {
+	var size int64
+	if err := db.View(func(tx *bbolt.Tx) error { size = tx.Size(); return nil }); err != nil || size < compactFrom {
+		return 0
+	}
+	if free := int64(db.Stats().FreePageN) * int64(db.Info().PageSize); free > size/2 {
+		return free
+	}
+	return 0
+}
+
+// compact writes the file anew. It takes db and returns the database to go on with; nil if there is none.
+func compact(db *bbolt.DB, path string) (*bbolt.DB, error) {
+	err := place(path, func(aside string) error {
+		to, err := bbolt.Open(aside, 0o600, &bbolt.Options{Timeout: time.Second, NoFreelistSync: true})
+		if err != nil {
+			return err
+		}
+		return errors.Join(bbolt.Compact(to, db, compactFrom), to.Close())
+	})
+	if err != nil {
+		return db, fmt.Errorf("compact: %w", err)
+	}
+	if err := db.Close(); err != nil {
+		return nil, fmt.Errorf("close %s: %w", path, err)
+	}
+	db, _, err = openChecked(path)
+	return db, err
+}
