@@ -1,0 +1,89 @@
+package apiserver
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/skerry-edge/skerry/master/change"
+	"github.com/skerry-edge/skerry/master/resource"
+)
+
+// admitCreate decides whether an object may come into its namespace. It returns the namespace's record, which
+// must be the same when the object is stored: an object never comes into a namespace that is being emptied.
+func (c *call) admitCreate(view change.View, o resource.Object) ([]change.Record, error) {
+	if !c.res.Namespaced {
+		return nil, nil
+	}
+	rec, namespace, err := c.loadNamespace(view)
+	if err != nil {
+		return nil, err
+	}
+	if namespace.DeletionTimestamp != nil || namespace.Status.Phase == corev1.NamespaceTerminating {
+		err := apierrors.NewForbidden(c.groupResource(), o.GetName(),
+			fmt.Errorf("unable to create new content in namespace %s because it is being terminated", c.namespace))
+		err.ErrStatus.Details.Causes = append(err.ErrStatus.Details.Causes, metav1.StatusCause{
+			Type: corev1.NamespaceTerminatingCause, Field: "metadata.namespace",
+			Message: fmt.Sprintf("namespace %s is being terminated", c.namespace),
+		})
+		return nil, err
+	}
+	if err := c.admitPrivileges(namespace, o, nil); err != nil {
+		return nil, err
+	}
+	if c.res.Volatile {
+		return nil, nil // a commit holds volatile objects or durable ones, not both
+	}
+	return []change.Record{rec}, nil
+}
+
+// admitUpdate decides whether an object may become what the client makes of it.
+func (c *call) admitUpdate(view change.View, updated, old resource.Object) error {
+	if !c.res.Namespaced || len(resource.PrivilegedReasons(updated)) == 0 {
+		return nil
+	}
+	_, namespace, err := c.loadNamespace(view)
+	if err != nil {
+		return err
+	}
+	return c.admitPrivileges(namespace, updated, old)
+}
+
+func (c *call) loadNamespace(view change.View) (change.Record, *corev1.Namespace, error) {
+	rec, ok := view.Get(resource.Namespaces.Key("", c.namespace))
+	if !ok {
+		return rec, nil, apierrors.NewNotFound(resource.Namespaces.GVR().GroupResource(), c.namespace)
+	}
+	namespace, err := resource.As[*corev1.Namespace](resource.Namespaces, rec)
+	return rec, namespace, err
+}
+
+// admitPrivileges refuses pods, and what makes pods, that reach into their node, unless the namespace is for
+// such. What was allowed before stays allowed.
+func (c *call) admitPrivileges(namespace *corev1.Namespace, o, old resource.Object) error {
+	reasons := resource.PrivilegedReasons(o)
+	if len(reasons) == 0 || namespace.Labels[resource.PrivilegedLabel] == resource.PrivilegedLevel {
+		return nil
+	}
+	if old != nil && slices.Equal(reasons, resource.PrivilegedReasons(old)) {
+		return nil
+	}
+	return apierrors.NewForbidden(c.groupResource(), o.GetName(), fmt.Errorf(
+		"violates PodSecurity %q: %s; if it may, label the namespace: kubectl label namespace %s %s=%s",
+		"baseline:latest", strings.Join(reasons, ", "), namespace.Name, resource.PrivilegedLabel, resource.PrivilegedLevel))
+}
+
+// immortal namespaces may not be deleted, as in Kubernetes.
+var immortal = []string{metav1.NamespaceDefault, metav1.NamespaceSystem, metav1.NamespacePublic, corev1.NamespaceNodeLease}
+
+// admitDelete decides whether an object may be deleted.
+func (c *call) admitDelete(name string) error {
+	if c.res == resource.Namespaces && slices.Contains(immortal, name) {
+		return apierrors.NewForbidden(c.groupResource(), name, fmt.Errorf("this namespace may not be deleted"))
+	}
+	return nil
+}

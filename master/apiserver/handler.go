@@ -1,0 +1,146 @@
+package apiserver
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"slices"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// Handler serves the API; Run wraps it in TLS. A request's client certificate must have been verified.
+func (s *Server) Handler() http.Handler { return http.HandlerFunc(s.serve) }
+
+// serve is the way of every request.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	out := &recorded{ResponseWriter: w}
+	t, isResource := s.parseTarget(r.URL.Path)
+	query := r.URL.Query()
+	verb, kind := "other", ""
+	var gr schema.GroupResource
+	if isResource {
+		gr, kind = t.res.GVR().GroupResource(), string(t.res.Kind)
+		if v := t.verb(r.Method, query); v != "" {
+			verb = v
+		}
+	}
+	done := s.metrics.begin(verb, kind)
+	defer func() { done(out.code) }()
+	defer s.catch(out, r)
+
+	err := s.open(out, r, func() error {
+		u, err := authenticate(r)
+		if err != nil {
+			return err
+		}
+		if verb != verbWatch { // watches have places of their own
+			release, err := s.limits.request()
+			if err != nil {
+				return err
+			}
+			defer release()
+		}
+		if !isResource {
+			return s.meta(out, r)
+		}
+		c := &call{Server: s, target: t, ctx: r.Context(), w: out, r: r, user: u, verb: verb, query: query, now: s.Clock().Wall}
+		return c.dispatch()
+	})
+	if err != nil {
+		s.fail(out, r, err, gr, t.name)
+	}
+}
+
+// open serves what everybody may see, and calls closed for the rest.
+func (s *Server) open(w http.ResponseWriter, r *http.Request, closed func() error) error {
+	switch r.URL.Path {
+	case "/healthz", "/livez":
+		s.health(w, nil)
+	case "/readyz":
+		var err error
+		if s.Ready != nil {
+			err = s.Ready()
+		}
+		s.health(w, err)
+	case "/version", "/version/":
+		s.version(w, r)
+	default:
+		return closed()
+	}
+	return nil
+}
+
+// meta serves the paths that describe the API.
+func (s *Server) meta(w http.ResponseWriter, r *http.Request) error {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return notServed()
+	}
+	for _, serve := range []func(http.ResponseWriter, *http.Request) bool{s.discover, s.openapi.serve} {
+		if serve(w, r) {
+			return nil
+		}
+	}
+	return notServed()
+}
+
+// dispatch calls the verb, if the resource has it and the user may.
+func (c *call) dispatch() error {
+	if err := authorize(c.user, c.verb, c.target); err != nil {
+		return err
+	}
+	if c.subresource != "" {
+		for _, sub := range subresourcesOf(c.res) {
+			if sub.name != c.subresource {
+				continue
+			}
+			if !slices.Contains(sub.verbs, c.verb) {
+				return notAllowed()
+			}
+			return sub.serve(c)
+		}
+		return notServed()
+	}
+	if !slices.Contains(verbs(c.res), c.verb) {
+		return notAllowed()
+	}
+	switch c.verb {
+	case verbList:
+		return c.list()
+	case verbWatch:
+		return c.watch()
+	case verbCreate:
+		return c.create()
+	case verbDelete:
+		return c.delete()
+	case verbDeleteCollection:
+		return c.deleteCollection()
+	}
+	return c.servePart(c.whole())
+}
+
+// brokenAnswer is an error after the answer's beginning has been sent: the connection is broken off, so that
+// the client never takes a part for the whole.
+type brokenAnswer struct{ error }
+
+// catch turns a panic into 500, or into a broken connection where the answer has begun.
+func (s *Server) catch(out *recorded, r *http.Request) {
+	panicked := recover()
+	if panicked == nil {
+		return
+	}
+	if err, ok := panicked.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		panic(http.ErrAbortHandler)
+	}
+	event := s.log.Error().Str("method", r.Method).Str("path", r.URL.Path)
+	if broken, ok := panicked.(brokenAnswer); ok {
+		event.Err(broken.error).Msg("answer broken off")
+	} else {
+		event.Str("panic", fmt.Sprint(panicked)).Bytes("stack", debug.Stack()).Msg("request panicked")
+	}
+	if out.code != 0 {
+		panic(http.ErrAbortHandler)
+	}
+	s.fail(out, r, errors.New("the server has met an error of its own; its log says more"), schema.GroupResource{}, "")
+}

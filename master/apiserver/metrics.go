@@ -1,0 +1,77 @@
+package apiserver
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// metrics count what the API does. The labels have few values: a path never is one.
+type metrics struct {
+	requests *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
+	running  *prometheus.GaugeVec
+}
+
+// newMetrics registers the API's metrics; without a registerer they count for nobody.
+func newMetrics(into prometheus.Registerer) (*metrics, error) {
+	m := &metrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "skerry_api_requests_total", Help: "Requests answered, by verb, resource and code.",
+		}, []string{"verb", "resource", "code"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "skerry_api_request_seconds", Help: "Time from a request to the end of its answer; without watches.",
+			Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10},
+		}, []string{"verb"}),
+		running: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "skerry_api_requests_running", Help: "Requests that are being answered, by verb.",
+		}, []string{"verb"}),
+	}
+	if into == nil {
+		return m, nil
+	}
+	for _, c := range []prometheus.Collector{m.requests, m.seconds, m.running} {
+		if err := into.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// begin counts a request; the function returned counts its end.
+func (m *metrics) begin(verb, resource string) func(code int) {
+	start := time.Now()
+	m.running.WithLabelValues(verb).Inc()
+	return func(code int) {
+		m.running.WithLabelValues(verb).Dec()
+		m.requests.WithLabelValues(verb, resource, strconv.Itoa(code)).Inc()
+		if verb != verbWatch {
+			m.seconds.WithLabelValues(verb).Observe(time.Since(start).Seconds())
+		}
+	}
+}
+
+// recorded is a ResponseWriter that remembers the code of the answer.
+type recorded struct {
+	http.ResponseWriter
+	code int
+}
+
+func (r *recorded) WriteHeader(code int) {
+	if r.code == 0 {
+		r.code = code
+	}
+	r.ResponseWriter.WriteHeader(code)
+}
+
+func (r *recorded) Write(p []byte) (int, error) {
+	if r.code == 0 {
+		r.code = http.StatusOK
+	}
+	return r.ResponseWriter.Write(p)
+}
+
+// Unwrap lets http.ResponseController find the connection.
+func (r *recorded) Unwrap() http.ResponseWriter { return r.ResponseWriter }

@@ -1,0 +1,154 @@
+package apiserver
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/skerry-edge/skerry/master/resource"
+	"github.com/skerry-edge/skerry/master/store"
+	"github.com/skerry-edge/skerry/protocol/clock"
+)
+
+// Config is what a Server is made of.
+type Config struct {
+	Store     store.Store
+	Resources []*resource.Resource // the kinds that are served, in the order of discovery
+	Clock     clock.Source
+	Log       zerolog.Logger
+	Metrics   prometheus.Registerer // nil: no metrics
+
+	// Certificate is the server's certificate, asked for at each handshake, so that a renewed one is used at
+	// once.
+	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	// ClientCAs sign the certificates of users: the common name is the user's, the organisations are groups.
+	ClientCAs *x509.CertPool
+
+	// Version is Skerry's own version; /version shows it behind that of the Kubernetes API.
+	Version string
+	// Ready says why the master isn't ready, for /readyz; nil means always ready.
+	Ready func() error
+
+	// MaxRequests bounds the requests that are served at once, MaxWatches the watches; 0 means the defaults,
+	// DefaultMaxRequests and DefaultMaxWatches. Who comes later gets 429.
+	MaxRequests, MaxWatches int
+}
+
+// Defaults of Config.
+const (
+	DefaultMaxRequests = 100
+	DefaultMaxWatches  = 2000
+)
+
+// Bounds of one connection and one request.
+const (
+	maxHeader     = 64 << 10
+	maxBody       = 3 << 20          // as Kubernetes has it
+	headerTimeout = 10 * time.Second // to send a request's header
+	bodyTimeout   = 30 * time.Second // to send a request's body
+	writeTimeout  = 60 * time.Second // to take an answer, or one event of a watch
+	idleTimeout   = 3 * time.Minute
+	closeTimeout  = 5 * time.Second // for running requests, when the server ends
+)
+
+// Server is the Kubernetes API.
+type Server struct {
+	Config
+	log       zerolog.Logger
+	resources map[schema.GroupVersion]map[string]*resource.Resource
+	discovery *discovery
+	openapi   *openapi
+	snapshots *snapshots
+	limits    *limits
+	metrics   *metrics
+	ending    chan struct{} // closed when Run ends: watches end too
+}
+
+// New makes a server; it listens when Run is called.
+func New(c Config) (*Server, error) {
+	if c.MaxRequests == 0 {
+		c.MaxRequests = DefaultMaxRequests
+	}
+	if c.MaxWatches == 0 {
+		c.MaxWatches = DefaultMaxWatches
+	}
+	s := &Server{
+		Config:    c,
+		log:       c.Log.With().Str("component", "apiserver").Logger(),
+		resources: map[schema.GroupVersion]map[string]*resource.Resource{},
+		snapshots: newSnapshots(c.Clock),
+		limits:    newLimits(c.MaxRequests, c.MaxWatches),
+		ending:    make(chan struct{}),
+	}
+	for _, r := range c.Resources {
+		gv := r.GVK.GroupVersion()
+		if s.resources[gv] == nil {
+			s.resources[gv] = map[string]*resource.Resource{}
+		}
+		s.resources[gv][r.Plural()] = r
+	}
+	s.discovery = newDiscovery(c.Resources)
+	var err error
+	if s.openapi, err = newOpenAPI(c.Resources); err != nil {
+		return nil, fmt.Errorf("build the OpenAPI documents: %w", err)
+	}
+	if s.metrics, err = newMetrics(c.Metrics); err != nil {
+		return nil, fmt.Errorf("register the API's metrics: %w", err)
+	}
+	return s, nil
+}
+
+// Run serves TLS on the listener until ctx ends, then ends the watches, lets running requests finish for a few
+// seconds and returns nil. It closes the listener. It may be called once.
+func (s *Server) Run(ctx context.Context, listener net.Listener) error {
+	server := &http.Server{
+		Handler:           s.Handler(),
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          log.New(handshakeLog{s.log}, "", 0),
+		TLSConfig: &tls.Config{
+			MinVersion:     tls.VersionTLS12,
+			GetCertificate: s.Certificate,
+			ClientAuth:     tls.VerifyClientCertIfGiven,
+			ClientCAs:      s.ClientCAs,
+			Time:           func() time.Time { return s.Clock().Wall },
+			NextProtos:     []string{"h2", "http/1.1"},
+		},
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.ServeTLS(listener, "", "") }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve the API: %w", err)
+	case <-ctx.Done():
+	}
+	close(s.ending)
+	bounded, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	if err := server.Shutdown(bounded); err != nil {
+		server.Close()
+	}
+	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve the API: %w", err)
+	}
+	return nil
+}
+
+// handshakeLog takes net/http's own complaints, which are about single connections.
+type handshakeLog struct{ log zerolog.Logger }
+
+func (h handshakeLog) Write(line []byte) (int, error) {
+	h.log.Debug().Bytes("detail", line).Msg("connection failed")
+	return len(line), nil
+}
