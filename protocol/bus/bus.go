@@ -38,6 +38,9 @@ type Bus interface {
 	Connection() (number uint64, up bool)
 }
 
+// MaxInboxBytes bounds the payloads that wait in one Inbox, whatever their number.
+const MaxInboxBytes = 32 << 20
+
 // Inbox is a bounded queue that a bus fills and a loop drains. When it is full the newest message is
 // dropped and counted: what was lost shows in the next heartbeat.
 type Inbox struct {
@@ -46,6 +49,7 @@ type Inbox struct {
 	mu      sync.Mutex
 	limit   int
 	queue   []Message
+	bytes   int // of the payloads in queue
 	dropped uint64
 }
 
@@ -56,9 +60,10 @@ func NewInbox(limit int, wake func()) *Inbox { return &Inbox{limit: limit, wake:
 // Put appends a message and wakes the loop; it reports false when the message was dropped.
 func (i *Inbox) Put(m Message) bool {
 	i.mu.Lock()
-	fits := len(i.queue) < i.limit
+	fits := len(i.queue) < i.limit && i.bytes+len(m.Payload) <= MaxInboxBytes
 	if fits {
 		i.queue = append(i.queue, m)
+		i.bytes += len(m.Payload)
 	} else {
 		i.dropped++
 	}
@@ -72,7 +77,7 @@ func (i *Inbox) Drain() []Message {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	taken := i.queue
-	i.queue = nil
+	i.queue, i.bytes = nil, 0
 	return taken
 }
 

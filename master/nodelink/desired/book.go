@@ -24,7 +24,7 @@ type Book struct {
 
 	pods    map[change.Key]podEntry
 	users   map[change.Key]map[string]int // ConfigMap -> node -> number of its pods that name it
-	nodes   map[string]*entry
+	nodes   map[string]entry
 	touched map[string]bool
 }
 
@@ -49,7 +49,7 @@ type Head struct {
 
 // NewBook returns an empty Book for the documents of one epoch; settings become part of each.
 func NewBook(epoch message.Epoch, settings message.Settings, packer *message.Packer) *Book {
-	b := &Book{epoch: epoch, settings: settings, packer: packer, nodes: map[string]*entry{}}
+	b := &Book{epoch: epoch, settings: settings, packer: packer, nodes: map[string]entry{}}
 	b.forget()
 	return b
 }
@@ -155,45 +155,39 @@ func (b *Book) Touched() []string {
 	return nodes
 }
 
-// Touch makes Touched return the node once more.
-func (b *Book) Touch(node string) { b.touched[node] = true }
-
 // Head is the head of the node's newest document.
 func (b *Book) Head(node string) Head {
-	e := b.nodes[node]
-	if e == nil {
+	e, ok := b.nodes[node]
+	if !ok {
 		return Head{}
 	}
 	return Head{Position: message.Position{Epoch: b.epoch, Serial: e.serial}, Digest: e.digest}
 }
 
-// Forget drops what is known of a node that is gone for good. Its next document would be a first one, so only
-// a node that no longer listens may be forgotten.
-func (b *Book) Forget(node string) { delete(b.nodes, node) }
-
-// Update writes the node's document from the view; changed says that its content is new, and has a new serial.
-// An unchanged one is the same document again. An error wraps message.ErrTooBig when it can't be sent; the
-// newest document then stays what it was.
-func (b *Book) Update(view change.View, node string) (doc message.Desired, changed bool, err error) {
+// Update brings the node's document up to date with the view and writes it when it is new: send says so. force
+// writes it in any case; an unchanged one is the same document again. An error wraps message.ErrTooBig when it
+// can't be sent; the newest document then stays what it was.
+func (b *Book) Update(view change.View, node string, force bool) (doc message.Desired, send bool, err error) {
 	content, err := b.content(view, node)
 	if err != nil {
 		return message.Desired{}, false, fmt.Errorf("write the desired state of node %s: %w", node, err)
 	}
 	encoded := message.Encode(content)
 	digest := message.DigestOf(encoded)
-	head := b.Head(node)
-	changed = head.Position.Serial == 0 || head.Digest != digest
-	if changed {
-		head.Position = message.Position{Epoch: b.epoch, Serial: head.Position.Serial + 1}
+	position := b.Head(node).Position
+	if old, ok := b.nodes[node]; ok && old.digest == digest {
+		if !force {
+			return message.Desired{}, false, nil
+		}
+	} else {
+		position = message.Position{Epoch: b.epoch, Serial: position.Serial + 1}
 	}
-	doc, err = b.packer.Pack(head.Position, encoded)
+	doc, err = b.packer.Pack(position, encoded)
 	if err != nil {
 		return message.Desired{}, false, fmt.Errorf("write the desired state of node %s: %w", node, err)
 	}
-	if changed {
-		b.nodes[node] = &entry{serial: head.Position.Serial, digest: digest}
-	}
-	return doc, changed, nil
+	b.nodes[node] = entry{serial: position.Serial, digest: digest}
+	return doc, true, nil
 }
 
 // content is what a node shall run, sorted.

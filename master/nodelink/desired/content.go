@@ -26,14 +26,10 @@ func podForNode(pod *corev1.Pod) *corev1.Pod {
 		},
 		Spec: pod.Spec,
 	}
-	if finished(pod.Status.Phase) {
+	if resource.Ended(pod) {
 		out.Status.Phase = pod.Status.Phase // a node that lost its disk doesn't run it again
 	}
 	return out
-}
-
-func finished(phase corev1.PodPhase) bool {
-	return phase == corev1.PodSucceeded || phase == corev1.PodFailed
 }
 
 // configMapForNode is the part of a ConfigMap that containers can see.

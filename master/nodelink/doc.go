@@ -1,0 +1,14 @@
+// Package nodelink is the master's connection with all nodes over the bus. It alone on this side uses the bus:
+//
+//	store events ─► desired.Book ─► n/<node>/desired
+//	bus ─► inbox ─► peer (one machine a node, decides) ─► statuses, Gone pods, Node objects ─► one commit
+//	                                                  └─► Seen records ─► one volatile commit
+//	                                                  └─► welcomes and questions ─► n/<node>/req
+//
+// Of a node's object it writes status, labels and creation, never Ready, taints or spec, which are the node
+// controller's; of a pod its status, and its deletion once the node says that nothing is left of it. Everything
+// is level-triggered: what a failed commit or a lost message leaves out, the next heartbeat shows.
+//
+// A Step handles everything that has arrived, commits, and then sends: nothing is said about a write that might
+// not have happened.
+package nodelink

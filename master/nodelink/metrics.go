@@ -1,0 +1,35 @@
+package nodelink
+
+import "github.com/prometheus/client_golang/prometheus"
+
+type metrics struct {
+	received  *prometheus.CounterVec
+	refused   *prometheus.CounterVec
+	published prometheus.Counter
+	current   prometheus.Gauge
+	up        prometheus.Gauge
+}
+
+func newMetrics(registerer prometheus.Registerer) metrics {
+	m := metrics{
+		received: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "skerry_nodelink_received_total", Help: "Messages from nodes, by channel.",
+		}, []string{"channel"}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "skerry_nodelink_refused_total", Help: "Messages from nodes that were not acted upon, by reason.",
+		}, []string{"reason"}),
+		published: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "skerry_nodelink_desired_published_total", Help: "Desired states published.",
+		}),
+		current: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "skerry_nodelink_nodes", Help: "Nodes whose agent has proven its run to this master.",
+		}),
+		up: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "skerry_nodelink_up", Help: "1 while this master is connected to its broker.",
+		}),
+	}
+	if registerer != nil {
+		registerer.MustRegister(m.received, m.refused, m.published, m.current, m.up)
+	}
+	return m
+}

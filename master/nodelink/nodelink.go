@@ -1,0 +1,147 @@
+package nodelink
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"github.com/skerry-edge/skerry/master/nodelink/desired"
+	"github.com/skerry-edge/skerry/master/nodelink/peer"
+	"github.com/skerry-edge/skerry/master/store"
+	"github.com/skerry-edge/skerry/protocol"
+	"github.com/skerry-edge/skerry/protocol/bus"
+	"github.com/skerry-edge/skerry/protocol/clock"
+	"github.com/skerry-edge/skerry/protocol/message"
+	"github.com/skerry-edge/skerry/protocol/seal"
+)
+
+// ErrOffline is returned by SendFrame for a node that no current run is known of.
+var ErrOffline = errors.New("the node is not connected")
+
+// Limits.
+const (
+	inboxLimit = 16384 // messages that wait for a Step: a heartbeat and a status of each of 8,000 nodes
+	maxNodes   = 20000 // names that conversations are kept for
+)
+
+// Frames takes the frames of streams that nodes send. Deliver must not block; it owns frame.
+type Frames interface {
+	Deliver(node string, frame []byte)
+}
+
+// Config is what a Link needs.
+type Config struct {
+	Store    store.Store
+	Bus      bus.Bus
+	Topics   protocol.Topics
+	Run      seal.Run         // of this process
+	Master   string           // host name, for the logs of agents
+	Settings message.Settings // for every node; both must be set
+	// Sign signs the leader's announcements; nil: they are not signed.
+	Sign   func([]byte) []byte
+	Frames Frames // nil: frames are dropped
+
+	Clock      clock.Source
+	Rand       io.Reader // challenges
+	Logger     zerolog.Logger
+	Registerer prometheus.Registerer // nil: no metrics
+	// Wake, if set, is called from any goroutine whenever Step has something to do. Run needs none.
+	Wake func()
+}
+
+// Link is the master's end of the wire. Step and Run belong to one goroutine; SendFrame is safe for everybody.
+type Link struct {
+	config  Config
+	log     zerolog.Logger
+	metrics metrics
+	sender  *sender
+	inbox   *bus.Inbox
+	wake    chan struct{}
+
+	started bool
+	cursors []store.Cursor
+	epoch   message.Epoch
+	packer  *message.Packer
+	book    *desired.Book
+	nodes   map[string]*node
+	reports []report        // of this Step
+	publish map[string]bool // nodes whose document is to be sent, changed or not
+	retryAt clock.Now       // when to try again what did not go out
+
+	announcement announcement
+	line         line
+	seen         seen
+
+	mu      sync.Mutex
+	current map[string]bool // nodes with a current run, for SendFrame
+}
+
+// node is one node's conversation.
+type node struct {
+	peer      peer.Peer
+	sent      bool // its newest document was published in this epoch,
+	published clock.Now
+}
+
+// New returns a link that has done nothing yet.
+func New(config Config) *Link {
+	l := &Link{
+		config:  config,
+		log:     config.Logger,
+		metrics: newMetrics(config.Registerer),
+		sender:  &sender{bus: config.Bus, run: config.Run},
+		wake:    make(chan struct{}, 1),
+		packer:  message.NewPacker(),
+		nodes:   map[string]*node{},
+		publish: map[string]bool{},
+		retryAt: clock.Never,
+		seen:    newSeen(config.Settings),
+		current: map[string]bool{},
+	}
+	l.inbox = bus.NewInbox(inboxLimit, l.awake)
+	return l
+}
+
+// awake makes Run call Step soon.
+func (l *Link) awake() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+	if l.config.Wake != nil {
+		l.config.Wake()
+	}
+}
+
+// SendFrame sends a frame of a stream to a node; it does not block. Frames keep their order; one that is lost
+// shows at the other end as a gap.
+func (l *Link) SendFrame(node string, frame []byte) error {
+	l.mu.Lock()
+	ok := l.current[node]
+	l.mu.Unlock()
+	if !ok {
+		return fmt.Errorf("send a frame to %s: %w", node, ErrOffline)
+	}
+	return l.sender.send(l.config.Topics.Node(node, protocol.Request), message.Request{Frame: frame}, 0, false)
+}
+
+func (l *Link) setCurrent(node string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.current[node] = true
+	l.metrics.current.Set(float64(len(l.current)))
+}
+
+// challenge draws one.
+func (l *Link) challenge() (uint64, error) {
+	var b [8]byte
+	if _, err := io.ReadFull(l.config.Rand, b[:]); err != nil {
+		return 0, fmt.Errorf("draw a challenge: %w", err)
+	}
+	return binary.BigEndian.Uint64(b[:]) | 1, nil
+}

@@ -1,0 +1,116 @@
+package nodelink
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/skerry-edge/skerry/master/change"
+	"github.com/skerry-edge/skerry/master/nodelink/desired"
+	"github.com/skerry-edge/skerry/master/nodelink/peer"
+	"github.com/skerry-edge/skerry/master/resource"
+	"github.com/skerry-edge/skerry/protocol"
+	"github.com/skerry-edge/skerry/protocol/clock"
+	"github.com/skerry-edge/skerry/protocol/message"
+)
+
+// retryGap is how soon a message that found no room in the bus's queue is tried again.
+const retryGap = time.Second / 4
+
+// head is the head of the node's newest document, which is written, not sent, if it is the first of the epoch.
+func (l *Link) head(now clock.Now, name string) desired.Head {
+	if head := l.book.Head(name); head.Position.Serial != 0 {
+		return head
+	}
+	if _, _, err := l.book.Update(l.config.Store.View(), name, false); err != nil {
+		l.reportUnwritten(now, name, err)
+	}
+	return l.book.Head(name)
+}
+
+// publishDesired sends the documents that have changed and those that nodes lack.
+func (l *Link) publishDesired(now clock.Now) {
+	names := slices.Concat(l.book.Touched(), slices.Collect(maps.Keys(l.publish)))
+	slices.Sort(names)
+	view, room := l.config.Store.View(), l.line.connected
+	for _, name := range slices.Compact(names) {
+		doc, send, err := l.book.Update(view, name, room && l.publish[name])
+		if err != nil {
+			delete(l.publish, name)
+			l.reportUnwritten(now, name, err)
+			continue
+		}
+		if !send {
+			continue
+		}
+		l.publish[name] = true
+		if !room {
+			continue
+		}
+		if err := l.sender.send(l.config.Topics.Node(name, protocol.Desired), doc, 1, true); err != nil {
+			l.log.Warn().Err(err).Str("node", name).Msg("desired state not sent")
+			l.retry(now)
+			room = false
+			continue
+		}
+		delete(l.publish, name)
+		l.metrics.published.Inc()
+		if n := l.nodes[name]; n != nil {
+			n.sent, n.published = true, now
+		}
+		l.log.Debug().Str("node", name).Stringer("desired", doc.Position).Msg("desired state sent")
+	}
+}
+
+func (l *Link) retry(now clock.Now) { l.retryAt = clock.Earliest(l.retryAt, now.Add(retryGap)) }
+
+// reportUnwritten tells users that a node can't be told what to run. It goes on with what it was told before.
+func (l *Link) reportUnwritten(now clock.Now, name string, err error) {
+	l.log.Error().Err(err).Str("node", name).Msg("desired state not written")
+	if errors.Is(err, message.ErrTooBig) {
+		l.recordEvent(now, name, "DesiredStateTooBig", "The pods and ConfigMaps of this node don't fit into one message; "+
+			"it goes on with what it was told before. Move pods elsewhere or make their ConfigMaps smaller.")
+	}
+}
+
+// recordEvent records a warning about a node, if the node has an object.
+func (l *Link) recordEvent(now clock.Now, name, reason, text string) {
+	view := l.config.Store.View()
+	rec, ok := view.Get(resource.Nodes.Key("", name))
+	if !ok {
+		return
+	}
+	meta, err := resource.Meta(rec.Value)
+	if err != nil {
+		return // whoever reads the node itself says so
+	}
+	write, err := resource.RecordEvent(view, resource.Occurrence{
+		About:     resource.Nodes.Reference("", name, meta.UID),
+		Type:      corev1.EventTypeWarning,
+		Reason:    reason,
+		Message:   text,
+		Component: "skerry-nodelink",
+	}, now.Wall)
+	if err == nil {
+		_, err = l.config.Store.Commit(context.Background(), []change.Change{write})
+	}
+	if err != nil {
+		l.log.Error().Err(err).Str("node", name).Msg("event not recorded")
+	}
+}
+
+// facts are what a node's machine needs to know.
+func (l *Link) facts(n *node, head desired.Head) peer.Facts {
+	return peer.Facts{
+		Epoch:     l.epoch,
+		Settings:  l.config.Settings,
+		Desired:   head.Position,
+		Digest:    head.Digest,
+		Sent:      n.sent,
+		Published: n.published,
+	}
+}
