@@ -6,6 +6,7 @@ import (
 	"sort"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
@@ -89,6 +90,8 @@ func (a *allowed) walk(v reflect.Value, path *field.Path, errs *field.ErrorList)
 		for i := range v.NumField() {
 			name, inlined := jsonName(v.Type().Field(i))
 			switch {
+			case v.Field(i).Type() == reflect.TypeFor[metav1.TypeMeta]():
+				// apiVersion and kind say what the object is; the decoder has seen to them.
 			case inlined:
 				a.walk(v.Field(i), path, errs)
 			case name != "":
