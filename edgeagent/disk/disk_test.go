@@ -1,0 +1,171 @@
+package disk_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/rs/zerolog"
+
+	"github.com/skerry-edge/skerry/edgeagent/disk"
+	"github.com/skerry-edge/skerry/protocol/message"
+)
+
+func open(t *testing.T, dir string) *disk.Disk {
+	t.Helper()
+	d, err := disk.Open(disk.Config{Dir: dir, Log: zerolog.Nop()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = d.Close() })
+	return d
+}
+
+func ok(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func at(term uint32, serial uint64) message.Position {
+	return message.Position{Epoch: message.Epoch{Term: term}, Serial: serial}
+}
+
+func TestEverythingOutlivesTheProcess(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "new", "agent")
+	d := open(t, dir)
+	if _, _, content, err := d.Desired(); err != nil || content != nil {
+		t.Fatalf("a new disk has the desired state %q, %v", content, err)
+	}
+	content := []byte("content")
+	ok(t, d.KeepDesired(at(1, 1), message.DigestOf(content), content))
+	ok(t, d.KeepPosition(at(2, 7)))
+	ok(t, d.KeepEpoch(message.Epoch{Term: 2, Start: 3}))
+	ok(t, d.KeepEpoch(message.Epoch{Term: 1, Start: 9})) // lower: changes nothing
+	ok(t, d.KeepRecords(map[string][]byte{"a": []byte("1"), "b": []byte("2")}))
+	ok(t, d.KeepRecords(map[string][]byte{"b": nil, "c": nil}))
+	ok(t, d.KeepIdentity([]byte("me")))
+	first := d.Run()
+	ok(t, d.Close())
+
+	d = open(t, dir)
+	if d.Run() != first+1 {
+		t.Errorf("run %d after %d", d.Run(), first)
+	}
+	position, digest, got, err := d.Desired()
+	if err != nil || position != at(2, 7) || digest != message.DigestOf(content) || !bytes.Equal(got, content) {
+		t.Errorf("Desired = %v, %v, %q, %v", position, digest, got, err)
+	}
+	if e, _ := d.Epoch(); e != (message.Epoch{Term: 2, Start: 3}) {
+		t.Errorf("Epoch = %v", e)
+	}
+	records, err := d.Records()
+	if diff := cmp.Diff(map[string][]byte{"a": []byte("1")}, records); diff != "" || err != nil {
+		t.Errorf("Records (-want +got), %v:\n%s", err, diff)
+	}
+	if id, err := d.Identity(); string(id) != "me" || err != nil {
+		t.Errorf("Identity = %q, %v", id, err)
+	}
+	if info, err := os.Stat(filepath.Join(dir, "identity")); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("identity file: %v, %v", info.Mode(), err)
+	}
+}
+
+func TestTheSameAgainWritesNothing(t *testing.T) {
+	d := open(t, t.TempDir())
+	content := bytes.Repeat([]byte("x"), 300<<10)
+	digest := message.DigestOf(content)
+	keep := func(serial uint64) {
+		ok(t, d.KeepDesired(at(1, serial), digest, content))
+		ok(t, d.KeepEpoch(message.Epoch{Term: 1}))
+		ok(t, d.KeepRecords(map[string][]byte{"a": []byte("1")}))
+		ok(t, d.KeepIdentity([]byte("me")))
+	}
+	keep(1)
+	before := d.Written()
+	keep(1)
+	if wrote := d.Written() - before; wrote != 0 {
+		t.Errorf("keeping the same again wrote %d bytes", wrote)
+	}
+	keep(2)
+	if wrote := d.Written() - before; wrote == 0 || wrote > 64<<10 {
+		t.Errorf("a new position wrote %d bytes beside a desired state of %d", wrote, len(content))
+	}
+}
+
+func TestOneAgentADirectory(t *testing.T) {
+	dir := t.TempDir()
+	open(t, dir)
+	_, err := disk.Open(disk.Config{Dir: dir, LockTimeout: 50 * time.Millisecond, Log: zerolog.Nop()})
+	if err == nil || !strings.Contains(err.Error(), dir+" is in use by another skerry-agent") {
+		t.Errorf("second Open = %v", err)
+	}
+}
+
+// Whatever a power cut or a bad card leaves, the agent starts, keeps the file and knows who it is.
+func TestADamagedDatabaseIsSetAside(t *testing.T) {
+	damage := map[string]func([]byte) []byte{
+		"empty":            func([]byte) []byte { return nil },
+		"cut in the meta":  func(b []byte) []byte { return b[:1000] },
+		"cut in the tree":  func(b []byte) []byte { return b[:3*os.Getpagesize()] },
+		"zeros":            func(b []byte) []byte { return make([]byte, len(b)) },
+		"noise in the end": func(b []byte) []byte { copy(b[2*os.Getpagesize():], bytes.Repeat([]byte{0xA5}, len(b))); return b },
+	}
+	for name, harm := range damage {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			d := open(t, dir)
+			content := bytes.Repeat([]byte("x"), 100<<10)
+			ok(t, d.KeepDesired(at(1, 1), message.DigestOf(content), content))
+			ok(t, d.KeepIdentity([]byte("me")))
+			ok(t, d.Close())
+			path := filepath.Join(dir, "agent.db")
+			data, err := os.ReadFile(path)
+			ok(t, err)
+			ok(t, os.WriteFile(path, harm(data), 0o600))
+
+			var log bytes.Buffer
+			d, err = disk.Open(disk.Config{Dir: dir, Log: zerolog.New(&log)})
+			ok(t, err)
+			defer d.Close()
+			if position, _, _, err := d.Desired(); err != nil || position != (message.Position{}) {
+				t.Errorf("Desired = %v, %v", position, err)
+			}
+			if id, _ := d.Identity(); string(id) != "me" {
+				t.Errorf("Identity = %q", id)
+			}
+			if !strings.Contains(log.String(), `"level":"error"`) {
+				t.Errorf("logged %q", log.String())
+			}
+			if kept, _ := filepath.Glob(path + ".damaged-*"); len(kept) != 1 {
+				t.Errorf("set aside: %v", kept)
+			}
+			ok(t, d.KeepEpoch(message.Epoch{Term: 1}))
+		})
+	}
+}
+
+func TestADamagedDesiredStateIsDropped(t *testing.T) {
+	dir := t.TempDir()
+	d := open(t, dir)
+	content := bytes.Repeat([]byte("x"), 100<<10)
+	ok(t, d.KeepDesired(at(1, 1), message.DigestOf(content), content))
+	ok(t, d.KeepEpoch(message.Epoch{Term: 4}))
+	ok(t, d.Close())
+	path := filepath.Join(dir, "agent.db")
+	data, err := os.ReadFile(path)
+	ok(t, err)
+	ok(t, os.WriteFile(path, bytes.Replace(data, content[:9000], append([]byte("y"), content[1:9000]...), 1), 0o600))
+	d = open(t, dir)
+	if position, _, _, err := d.Desired(); err != nil || position != (message.Position{}) {
+		t.Errorf("Desired = %v, %v", position, err)
+	}
+	if e, _ := d.Epoch(); e.Term != 4 {
+		t.Errorf("the epoch went with it: %v", e)
+	}
+}
