@@ -133,15 +133,13 @@ func (c *Client) begin() (number uint64, err error) {
 		return 0, ErrUnreachable
 	}
 	for _, other := range m.clients {
-		if other.config.ID == c.config.ID {
-			other.up = false
-			if other != c {
-				other.wake()
-			}
+		if other != c && other.config.ID == c.config.ID {
+			other.down()
 		}
 	}
 	m.drop(c.config.ID) // MQTT-3.1.4-2
 	m.settle()
+	c.up = false
 	c.number++
 	return c.number, nil
 }

@@ -129,7 +129,7 @@ func (m *Memory) Restart() {
 	clear(m.retained)
 	m.flight = nil
 	for _, c := range m.clients {
-		c.session = nil
+		c.session, c.waiting = nil, 0
 		c.down()
 	}
 }
