@@ -105,7 +105,7 @@ func mediaOf(contentType string) (string, error) {
 // cannotHandle is how Kubernetes refuses a body that does not decode.
 func cannotHandle(found, wanted schema.GroupVersionKind, err error) error {
 	return apierrors.NewBadRequest(fmt.Sprintf("%s in version %q cannot be handled as a %s: %v",
-		found.Kind, found.GroupVersion(), wanted.Kind, err))
+		found.Kind, found.Version, wanted.Kind, err))
 }
 
 // checkKind refuses a body that says it is something else than the path is for.

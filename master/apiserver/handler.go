@@ -35,7 +35,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return err
 		}
-		if verb != verbWatch { // watches have places of their own
+		if !t.lasts(verb) { // watches have places of their own
 			release, err := s.limits.request()
 			if err != nil {
 				return err
@@ -77,7 +77,7 @@ func (s *Server) meta(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return notServed()
 	}
-	for _, serve := range []func(http.ResponseWriter, *http.Request) bool{s.discover, s.openapi.serve} {
+	for _, serve := range []func(http.ResponseWriter, *http.Request) bool{s.discover, s.describeAPI} {
 		if serve(w, r) {
 			return nil
 		}

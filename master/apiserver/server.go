@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/skerry-edge/skerry/master/resource"
+	"github.com/skerry-edge/skerry/master/resource/openapi"
 	"github.com/skerry-edge/skerry/master/store"
 	"github.com/skerry-edge/skerry/protocol/clock"
 )
@@ -38,6 +39,12 @@ type Config struct {
 	Version string
 	// Ready says why the master isn't ready, for /readyz; nil means always ready.
 	Ready func() error
+
+	// Streams reaches the nodes, for logs; nil: there are none to be had.
+	Streams Streams
+	// StreamKeepAlive is how often both ends of a stream say that they are there, StreamPatience how long they
+	// wait for each other: the heartbeat interval and the node-timeout.
+	StreamKeepAlive, StreamPatience time.Duration
 
 	// MaxRequests bounds the requests that are served at once, MaxWatches the watches; 0 means the defaults,
 	// DefaultMaxRequests and DefaultMaxWatches. Who comes later gets 429.
@@ -67,7 +74,7 @@ type Server struct {
 	log       zerolog.Logger
 	resources map[schema.GroupVersion]map[string]*resource.Resource
 	discovery *discovery
-	openapi   *openapi
+	openapi   *openapi.Documents
 	snapshots *snapshots
 	limits    *limits
 	metrics   *metrics
@@ -98,10 +105,8 @@ func New(c Config) (*Server, error) {
 		s.resources[gv][r.Plural()] = r
 	}
 	s.discovery = newDiscovery(c.Resources)
+	s.openapi = openapi.New(c.Resources, c.Version)
 	var err error
-	if s.openapi, err = newOpenAPI(c.Resources); err != nil {
-		return nil, fmt.Errorf("build the OpenAPI documents: %w", err)
-	}
 	if s.metrics, err = newMetrics(c.Metrics); err != nil {
 		return nil, fmt.Errorf("register the API's metrics: %w", err)
 	}

@@ -13,6 +13,7 @@ type subresource struct {
 	of    func(*resource.Resource) bool // which resources have it
 	kind  schema.GroupVersionKind       // what discovery says that it takes and shows; empty: the resource's own
 	verbs []string
+	lasts bool // may last as long as a watch, and takes its place among those itself
 	serve func(*call) error
 }
 
@@ -37,6 +38,13 @@ var subresources = []subresource{
 		kind:  bindingKind,
 		verbs: []string{verbCreate},
 		serve: (*call).bind,
+	},
+	{
+		name:  "log",
+		of:    func(r *resource.Resource) bool { return r == resource.Pods },
+		verbs: []string{verbGet},
+		lasts: true,
+		serve: (*call).podLog,
 	},
 }
 

@@ -100,6 +100,19 @@ func (t target) verb(method string, query url.Values) string {
 	return ""
 }
 
+// lasts reports whether a request may last as long as a watch, and is counted among those.
+func (t target) lasts(verb string) bool {
+	if t.res == nil || t.subresource == "" {
+		return verb == verbWatch
+	}
+	for _, sub := range subresourcesOf(t.res) {
+		if sub.name == t.subresource {
+			return sub.lasts
+		}
+	}
+	return false
+}
+
 // verbs are those that the kind itself serves, in the order in which Kubernetes lists them.
 func verbs(r *resource.Resource) []string {
 	if r.ReadOnly {

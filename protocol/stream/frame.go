@@ -77,7 +77,7 @@ const (
 	Busy       = "Busy"       // too many streams
 )
 
-// Error is why a stream ended, as an end reports it.
+// Error is why a stream ended, as its other end reports it, or why it could not be opened.
 type Error struct{ Code, Text string }
 
 func (e *Error) Error() string { return e.Text }

@@ -89,8 +89,9 @@ func (m *Mux) all() []*conn {
 	return conns
 }
 
-// Open opens a stream to a peer. It returns at once: a refusal is the first thing that Read returns.
-func (m *Mux) Open(peer string, open stream.Open) (stream.Conn, error) {
+// Open opens a stream to a peer; the end of ctx closes it. It returns at once: a refusal is the first thing
+// that Read returns. The error of a peer that can't be reached, or has too many streams, is a *stream.Error.
+func (m *Mux) Open(ctx context.Context, peer string, open stream.Open) (stream.Conn, error) {
 	var random [8]byte
 	if _, err := io.ReadFull(m.config.Rand, random[:]); err != nil {
 		return nil, fmt.Errorf("number a stream: %w", err)
@@ -102,8 +103,9 @@ func (m *Mux) Open(peer string, open stream.Open) (stream.Conn, error) {
 	}
 	if err := c.send(stream.Frame{Stream: id, Open: &open}); err != nil {
 		c.fail(err)
-		return nil, fmt.Errorf("open a stream to %s: %w", peer, err)
+		return nil, &stream.Error{Text: fmt.Sprintf("open a stream to %s: %v", peer, err)}
 	}
+	context.AfterFunc(ctx, func() { c.Close(stream.End{}) })
 	return c, nil
 }
 
@@ -161,7 +163,7 @@ func (m *Mux) add(k key, open stream.Open) (*conn, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.perPeer[k.peer] >= m.config.MaxStreams {
-		return nil, fmt.Errorf("%s has %d streams open, which is the most; close one first", k.peer, m.config.MaxStreams)
+		return nil, &stream.Error{Code: stream.Busy, Text: fmt.Sprintf("%s has %d streams open, which is the most; close one first", k.peer, m.config.MaxStreams)}
 	}
 	c := newConn(m, k, stream.NewMachine(k.id, open, m.config.Clock()))
 	m.streams[k] = c

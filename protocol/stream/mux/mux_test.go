@@ -52,7 +52,7 @@ func newPair(t *testing.T, serve func(stream.Open, stream.Conn)) *pair {
 
 func (p *pair) open(t *testing.T) stream.Conn {
 	t.Helper()
-	conn, err := p.near.Open("far", stream.Open{Kind: stream.Logs, KeepAlive: 1000, Patience: 5000})
+	conn, err := p.near.Open(context.Background(), "far", stream.Open{Kind: stream.Logs, KeepAlive: 1000, Patience: 5000})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,7 +108,7 @@ func TestSlowReaderStallsOnlyItself(t *testing.T) {
 		if n := written.Load(); n != stream.Window {
 			t.Errorf("with no reader %d bytes were written, want one window, %d", n, stream.Window)
 		}
-		quick, err := p.near.Open("far", stream.Open{Pod: "quick"})
+		quick, err := p.near.Open(context.Background(), "far", stream.Open{Pod: "quick"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -189,7 +189,7 @@ func TestTooManyStreams(t *testing.T) {
 		for range 3 {
 			p.open(t)
 		}
-		if _, err := p.near.Open("far", stream.Open{}); err == nil || !strings.Contains(err.Error(), "3 streams") {
+		if _, err := p.near.Open(context.Background(), "far", stream.Open{}); err == nil || !strings.Contains(err.Error(), "3 streams") {
 			t.Errorf("a fourth stream: %v", err)
 		}
 	})
