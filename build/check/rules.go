@@ -24,7 +24,7 @@ var allowed = []struct {
 }{
 	{"master/store", []string{"master/change"}},
 	{"master/change", nil},
-	{"master/*", []string{"master/store", "master/change", "master/resource"}},
+	{"master/*", []string{"master/store", "master/change", "master/resource/*"}},
 	// engine is the vocabulary of containers, as change is that of objects; the implementations are below it.
 	{"edgeagent/reconcile", []string{"edgeagent/plan", "edgeagent/pod", "edgeagent/engine", "edgeagent/network", "edgeagent/disk"}},
 	{"edgeagent/plan", []string{"edgeagent/pod", "edgeagent/engine"}},

@@ -39,11 +39,8 @@ var ConfigMaps = &Resource{
 const maxConfigMap = 1 << 20
 
 func validateConfigMap(c, old *corev1.ConfigMap) field.ErrorList {
-	var errs field.ErrorList
-	if old == nil {
-		errs = validateMeta(c, nil, true, validation.NameIsDNSSubdomain)
-	} else {
-		errs = validateMeta(c, old, true, validation.NameIsDNSSubdomain)
+	errs := validateMeta(c, old, true, validation.NameIsDNSSubdomain)
+	if old != nil {
 		errs = append(errs, validateFrozen(c, old)...)
 	}
 	data, binary := field.NewPath("data"), field.NewPath("binaryData")

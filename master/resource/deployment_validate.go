@@ -14,10 +14,8 @@ import (
 func validateDeployment(d, old *appsv1.Deployment) field.ErrorList {
 	errs := deploymentFields.refuse(d)
 	path := field.NewPath("spec")
-	if old == nil {
-		errs = append(errs, validateMeta(d, nil, true, validation.NameIsDNSSubdomain)...)
-	} else {
-		errs = append(errs, validateMeta(d, old, true, validation.NameIsDNSSubdomain)...)
+	errs = append(errs, validateMeta(d, old, true, validation.NameIsDNSSubdomain)...)
+	if old != nil {
 		errs = append(errs, validation.ValidateImmutableField(d.Spec.Selector, old.Spec.Selector, path.Child("selector"))...)
 	}
 	errs = append(errs, validatePolicyPlace(d.Annotations)...)

@@ -96,9 +96,6 @@ func eventRow(e *corev1.Event, now time.Time) []any {
 
 func validateEvent(e, old *corev1.Event) field.ErrorList {
 	errs := validateEventPlace(e.Namespace, e.InvolvedObject, field.NewPath("involvedObject", "namespace"))
-	if old == nil {
-		return append(errs, validateMeta(e, nil, true, validation.NameIsDNSSubdomain)...)
-	}
 	return append(errs, validateMeta(e, old, true, validation.NameIsDNSSubdomain)...)
 }
 

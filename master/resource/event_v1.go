@@ -94,10 +94,10 @@ func storedEvent(e *eventsv1.Event) *corev1.Event {
 // validateEventV1 checks what the newer API demands of a new event (pkg/apis/core/validation/events.go).
 func validateEventV1(e, old *eventsv1.Event) field.ErrorList {
 	errs := validateEventPlace(e.Namespace, e.Regarding, field.NewPath("regarding", "namespace"))
+	errs = append(errs, validateMeta(e, old, true, validation.NameIsDNSSubdomain)...)
 	if old != nil {
-		return append(errs, validateMeta(e, old, true, validation.NameIsDNSSubdomain)...)
+		return errs // events are only ever counted on; what is stored may come from the older API
 	}
-	errs = append(errs, validateMeta(e, nil, true, validation.NameIsDNSSubdomain)...)
 	if e.EventTime.IsZero() {
 		errs = append(errs, field.Required(field.NewPath("eventTime"), ""))
 	}

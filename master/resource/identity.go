@@ -4,20 +4,11 @@ import (
 	"crypto/sha256"
 	"fmt"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
 
 // OwnerIndex is the index by the uid of an object's controller.
 const OwnerIndex = "owner"
-
-// controllerUID is the uid of an object's controller, or empty.
-func controllerUID(o Object) string {
-	if ref := metav1.GetControllerOfNoCopy(o); ref != nil {
-		return string(ref.UID)
-	}
-	return ""
-}
 
 // DeriveUID is a uid computed from a seed, so that a planner, which has no random source, can name what it
 // creates. Equal seeds have equal uids: a seed therefore holds the owner's uid, the view's revision and an

@@ -29,9 +29,6 @@ var Namespaces = &Resource{
 		updated.Spec, updated.Status = old.Spec, old.Status
 	}),
 	Validate: check(func(n, old *corev1.Namespace) field.ErrorList {
-		if old == nil {
-			return validateMeta(n, nil, false, validation.ValidateNamespaceName)
-		}
 		return validateMeta(n, old, false, validation.ValidateNamespaceName)
 	}),
 

@@ -66,10 +66,8 @@ var nodeFields = allow("metadata", "status", "spec.podCIDR", "spec.podCIDRs", "s
 func validateNode(n, old *corev1.Node) field.ErrorList {
 	errs := nodeFields.refuse(n)
 	path := field.NewPath("spec")
-	if old == nil {
-		errs = append(errs, validateMeta(n, nil, false, validation.NameIsDNSSubdomain)...)
-	} else {
-		errs = append(errs, validateMeta(n, old, false, validation.NameIsDNSSubdomain)...)
+	errs = append(errs, validateMeta(n, old, false, validation.NameIsDNSSubdomain)...)
+	if old != nil {
 		if old.Spec.PodCIDR != "" && !same(n.Spec.PodCIDRs, old.Spec.PodCIDRs) {
 			errs = append(errs, field.Forbidden(path.Child("podCIDRs"), `node updates may not change podCIDR except from "" to valid`))
 		}

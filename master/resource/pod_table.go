@@ -67,22 +67,22 @@ func summarize(p *corev1.Pod) podSummary {
 	if p.Status.Reason != "" {
 		s.status = p.Status.Reason
 	}
-	if c := podCondition(p, corev1.PodScheduled); c != nil && c.Reason == corev1.PodReasonSchedulingGated {
+	if c := PodCondition(p, corev1.PodScheduled); c != nil && c.Reason == corev1.PodReasonSchedulingGated {
 		s.status = corev1.PodReasonSchedulingGated
 	}
 
 	initializing, sidecars := s.initContainers(p)
-	if c := podCondition(p, corev1.PodInitialized); !initializing || c != nil && c.Status == corev1.ConditionTrue {
+	if c := PodCondition(p, corev1.PodInitialized); !initializing || c != nil && c.Status == corev1.ConditionTrue {
 		// Init containers are done with: only those that go on as sidecars still count.
 		s.restarts = sidecars
 		s.containers(p)
 	}
 
-	terminal := p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
 	switch {
-	case p.Status.Reason == ReasonNodeLost && !terminal:
+	case Ended(p):
+	case p.Status.Reason == ReasonNodeLost:
 		s.status = "Unknown"
-	case p.DeletionTimestamp != nil && !terminal:
+	case p.DeletionTimestamp != nil:
 		s.status = "Terminating"
 	}
 	return s
@@ -145,7 +145,7 @@ func (s *podSummary) containers(p *corev1.Pod) {
 	}
 	if s.status == "Completed" && running {
 		s.status = "NotReady"
-		if c := podCondition(p, corev1.PodReady); c != nil && c.Status == corev1.ConditionTrue {
+		if c := PodCondition(p, corev1.PodReady); c != nil && c.Status == corev1.ConditionTrue {
 			s.status = "Running"
 		}
 	}
@@ -163,22 +163,13 @@ func sidecarNames(p *corev1.Pod) map[string]bool {
 	return names
 }
 
-func podCondition(p *corev1.Pod, kind corev1.PodConditionType) *corev1.PodCondition {
-	for i := range p.Status.Conditions {
-		if p.Status.Conditions[i].Type == kind {
-			return &p.Status.Conditions[i]
-		}
-	}
-	return nil
-}
-
 func readinessGates(p *corev1.Pod) string {
 	if len(p.Spec.ReadinessGates) == 0 {
 		return none
 	}
 	met := 0
 	for _, gate := range p.Spec.ReadinessGates {
-		if c := podCondition(p, gate.ConditionType); c != nil && c.Status == corev1.ConditionTrue {
+		if c := PodCondition(p, gate.ConditionType); c != nil && c.Status == corev1.ConditionTrue {
 			met++
 		}
 	}

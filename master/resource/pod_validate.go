@@ -14,11 +14,7 @@ import (
 func validatePod(p, old *corev1.Pod) field.ErrorList {
 	errs := podFields.refuse(p)
 	metadata, spec := field.NewPath("metadata"), field.NewPath("spec")
-	if old == nil {
-		errs = append(errs, validateMeta(p, nil, true, validation.NameIsDNSSubdomain)...)
-	} else {
-		errs = append(errs, validateMeta(p, old, true, validation.NameIsDNSSubdomain)...)
-	}
+	errs = append(errs, validateMeta(p, old, true, validation.NameIsDNSSubdomain)...)
 	errs = append(errs, validatePolicy(p.Annotations, metadata)...)
 	errs = append(errs, validatePodSpec(&p.Spec, spec)...)
 	if old != nil {

@@ -2,6 +2,7 @@ package resource
 
 import (
 	"fmt"
+	"reflect"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -83,15 +84,10 @@ func Schema() store.Schema {
 
 // index computes a named index from an encoded object. What does not decode is in no index: Decode tells.
 func (r *Resource) index(name string) func([]byte) string {
-	of := r.Fields[name]
+	t := reflect.TypeOf(r.New()).Elem()
 	if name == OwnerIndex {
-		of = controllerUID
+		return wireController(t)
 	}
-	return func(value []byte) string {
-		o := r.New()
-		if o.Unmarshal(value) != nil {
-			return ""
-		}
-		return of(o)
-	}
+	path := wirePath(t, name)
+	return func(value []byte) string { return wireText(value, path) }
 }

@@ -73,10 +73,8 @@ var ReplicaSets = &Resource{
 func validateReplicaSet(rs, old *appsv1.ReplicaSet) field.ErrorList {
 	errs := replicaSetFields.refuse(rs)
 	path := field.NewPath("spec")
-	if old == nil {
-		errs = append(errs, validateMeta(rs, nil, true, validation.NameIsDNSSubdomain)...)
-	} else {
-		errs = append(errs, validateMeta(rs, old, true, validation.NameIsDNSSubdomain)...)
+	errs = append(errs, validateMeta(rs, old, true, validation.NameIsDNSSubdomain)...)
+	if old != nil {
 		errs = append(errs, validation.ValidateImmutableField(rs.Spec.Selector, old.Spec.Selector, path.Child("selector"))...)
 	}
 	errs = append(errs, validatePolicyPlace(rs.Annotations)...)

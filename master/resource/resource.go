@@ -53,7 +53,7 @@ type Resource struct {
 	// Fields are the field selectors besides metadata.name and metadata.namespace.
 	Fields map[string]func(Object) string
 	// Indexed names the Fields, and the pseudo field "owner" (uid of the controller), that the store keeps
-	// an index of.
+	// an index of. Such a field's value is the text at that path of the object, nothing computed.
 	Indexed []string
 
 	Status bool // has a status subresource, whose updates touch status only; see CopyStatus

@@ -111,10 +111,8 @@ func completeClusterIPs(s *corev1.Service) {
 func validateService(s, old *corev1.Service) field.ErrorList {
 	errs := serviceFields.refuse(s)
 	path := field.NewPath("spec")
-	if old == nil {
-		errs = append(errs, validateMeta(s, nil, true, validation.NameIsDNS1035Label)...)
-	} else {
-		errs = append(errs, validateMeta(s, old, true, validation.NameIsDNS1035Label)...)
+	errs = append(errs, validateMeta(s, old, true, validation.NameIsDNS1035Label)...)
+	if old != nil {
 		errs = append(errs, validation.ValidateImmutableField(s.Spec.ClusterIP, old.Spec.ClusterIP, path.Child("clusterIP"))...)
 	}
 	errs = append(errs, metavalidation.ValidateLabels(s.Spec.Selector, path.Child("selector"))...)

@@ -14,15 +14,22 @@ const (
 	PolicyStop      = "stop"
 )
 
-// validateMeta checks metadata with Kubernetes' own rules. old is a nil interface for a create.
-func validateMeta(updated, old metav1.ObjectMetaAccessor, namespaced bool, name validation.ValidateNameFunc) field.ErrorList {
+// withMeta is an object of a known type; its zero value, nil, stands for none.
+type withMeta interface {
+	comparable
+	metav1.ObjectMetaAccessor
+}
+
+// validateMeta checks metadata with Kubernetes' own rules. old is nil for a create.
+func validateMeta[T withMeta](updated, old T, namespaced bool, name validation.ValidateNameFunc) field.ErrorList {
 	path := field.NewPath("metadata")
-	meta := *updated.GetObjectMeta().(*metav1.ObjectMeta)
-	errs := validation.ValidateObjectMeta(&meta, namespaced, name, path)
-	if old == nil {
+	meta := updated.GetObjectMeta().(*metav1.ObjectMeta)
+	errs := validation.ValidateObjectMeta(meta, namespaced, name, path)
+	var none T
+	if old == none {
 		return errs
 	}
-	// What is wrong for a create is found above already; an update without a resourceVersion is unconditional.
+	// ValidateObjectMetaUpdate would say again what is wrong for a create as well.
 	before := old.GetObjectMeta().(*metav1.ObjectMeta)
 	errs = append(errs, validation.ValidateImmutableField(meta.Name, before.Name, path.Child("name"))...)
 	errs = append(errs, validation.ValidateImmutableField(meta.Namespace, before.Namespace, path.Child("namespace"))...)

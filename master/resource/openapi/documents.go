@@ -6,7 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"sync"
+	"sync/atomic"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
@@ -14,10 +14,12 @@ import (
 )
 
 // Documents are the documents of all groups and versions, in the form in which they are sent. It may be used by
-// several goroutines.
+// several goroutines: two that ask first at the same time both build a document, and either is the right one.
 type Documents struct {
-	paths []string // in the order of the resources
-	built map[string]func() (Encoded, error)
+	resources []*resource.Resource
+	version   string
+	paths     []string // in the order of the resources
+	documents map[string]*kept
 }
 
 // Encoded is a document ready to be sent.
@@ -26,14 +28,20 @@ type Encoded struct {
 	Hash string // of its JSON; fit for an ETag and for the hash parameter of its URL
 }
 
+// kept is a group and version with its document, once it has been built.
+type kept struct {
+	gv  schema.GroupVersion
+	doc atomic.Pointer[Encoded]
+}
+
 // New prepares the documents of resources; each is built when it is first asked for. version is the server's.
 func New(resources []*resource.Resource, version string) *Documents {
-	d := &Documents{built: map[string]func() (Encoded, error){}}
+	d := &Documents{resources: resources, version: version, documents: map[string]*kept{}}
 	for _, r := range resources {
-		gv := r.GVK.GroupVersion()
-		if d.built[Path(gv)] == nil {
-			d.paths = append(d.paths, Path(gv))
-			d.built[Path(gv)] = sync.OnceValues(func() (Encoded, error) { return encode(resources, gv, version) })
+		path := Path(r.GVK.GroupVersion())
+		if d.documents[path] == nil {
+			d.paths = append(d.paths, path)
+			d.documents[path] = &kept{gv: r.GVK.GroupVersion()}
 		}
 	}
 	return d
@@ -41,12 +49,19 @@ func New(resources []*resource.Resource, version string) *Documents {
 
 // Get is the document at a path below /openapi/v3/; ok is false when there is none.
 func (d *Documents) Get(path string) (doc Encoded, ok bool, err error) {
-	build := d.built[path]
-	if build == nil {
+	at := d.documents[path]
+	if at == nil {
 		return Encoded{}, false, nil
 	}
-	doc, err = build()
-	return doc, true, err
+	if doc := at.doc.Load(); doc != nil {
+		return *doc, true, nil
+	}
+	doc, err = encode(d.resources, at.gv, d.version)
+	if err != nil {
+		return Encoded{}, true, err
+	}
+	at.doc.Store(&doc)
+	return doc, true, nil
 }
 
 // Index is the answer to /openapi/v3: where each document is, by a URL that changes with it.
@@ -56,7 +71,7 @@ func (d *Documents) Index() ([]byte, error) {
 	}
 	paths := map[string]location{}
 	for _, path := range d.paths {
-		doc, err := d.built[path]()
+		doc, _, err := d.Get(path)
 		if err != nil {
 			return nil, err
 		}
