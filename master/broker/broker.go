@@ -1,0 +1,145 @@
+package broker
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync/atomic"
+	"time"
+
+	mochi "github.com/mochi-mqtt/server/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"github.com/skerry-edge/skerry/protocol"
+	"github.com/skerry-edge/skerry/protocol/bus"
+)
+
+// MasterUser is the account of the master itself. It is no valid node name, and its password never leaves the
+// process.
+const MasterUser = "@master"
+
+// DefaultMaxNodes is the number of connections that a broker takes unless told otherwise.
+const DefaultMaxNodes = 1024
+
+// Limits of a connection.
+const (
+	maxUnknown      = 64               // connections that have not authenticated yet
+	maxConnect      = 4 << 10          // bytes of a CONNECT packet, will included
+	connectTimeout  = 15 * time.Second // for TLS and CONNECT
+	writeTimeout    = 20 * time.Second // a write that takes longer ends the connection
+	maxPending      = 256              // messages queued for a connection; mochi's 8192 cost 56 kB each
+	maxInflight     = 64               // of QoS 1 not acknowledged by a client
+	maxKeepAlive    = 20 * time.Minute
+	headerAllowance = 1 << 10 // a PUBLISH's topic and headers
+	// mochi publishes its statistics under $SYS, which nobody may read, and stops the world to do so.
+	sysInterval = 24 * time.Hour
+)
+
+// Config says for whom the broker works.
+type Config struct {
+	Topics  protocol.Topics
+	Cluster string
+	// Listener accepts the nodes' TCP connections; the broker owns it from New on. nil: only the master
+	// connects, which is of use in tests.
+	Listener net.Listener
+	TLS      *tls.Config // nil: no encryption, for tests
+	// NodePassword is what every node shows, each with its name as the user.
+	NodePassword string
+	MaxNodes     int // 0 means DefaultMaxNodes
+	Log          zerolog.Logger
+	Registry     prometheus.Registerer // nil: no metrics
+}
+
+// Broker serves from Run on.
+type Broker struct {
+	config         Config
+	server         *mochi.Server
+	access         *access
+	pipe           *pipeListener
+	masterPassword string
+}
+
+// New prepares a broker.
+func New(config Config) (*Broker, error) {
+	if config.MaxNodes == 0 {
+		config.MaxNodes = DefaultMaxNodes
+	}
+	capabilities := mochi.NewDefaultServerCapabilities()
+	capabilities.MaximumClients = int64(config.MaxNodes) + 1 // and the master
+	capabilities.MaximumClientWritesPending = maxPending
+	capabilities.MaximumInflight = maxInflight
+	capabilities.MaximumPacketSize = bus.MaxPayload + headerAllowance
+	capabilities.MaximumMessageExpiryInterval = 0 // retained messages stay
+	capabilities.MaximumSessionExpiryInterval = 0
+	capabilities.MinimumProtocolVersion = 4
+	capabilities.MaximumQos = 1
+	capabilities.SharedSubAvailable = 0
+	b := &Broker{
+		config: config,
+		server: mochi.New(&mochi.Options{
+			Capabilities:           capabilities,
+			Logger:                 slog.New(slog.DiscardHandler), // it would log payloads
+			SysTopicResendInterval: int64(sysInterval / time.Second),
+		}),
+		pipe:           newPipeListener(),
+		masterPassword: rand.Text(),
+	}
+	b.access = newAccess(config, b.masterPassword, b.server)
+	if err := b.server.AddHook(b.access, nil); err != nil {
+		return nil, fmt.Errorf("prepare the broker: %w", err)
+	}
+	listeners := []*listener{newListener("master", b.pipe, nil, config.Log)}
+	if config.Listener != nil {
+		listeners = append(listeners, newListener("nodes", config.Listener, config.TLS, config.Log))
+	}
+	for _, l := range listeners {
+		if err := b.server.AddListener(l); err != nil {
+			return nil, fmt.Errorf("prepare the broker: %w", err)
+		}
+	}
+	return b, b.register()
+}
+
+// Run serves until ctx ends.
+func (b *Broker) Run(ctx context.Context) error {
+	if err := b.server.Serve(); err != nil {
+		return fmt.Errorf("start the broker: %w", err)
+	}
+	<-ctx.Done()
+	if err := b.server.Close(); err != nil {
+		return fmt.Errorf("stop the broker: %w", err)
+	}
+	return nil
+}
+
+// Dial connects the master, inside this process; it waits until the broker runs.
+func (b *Broker) Dial(ctx context.Context) (net.Conn, error) { return b.pipe.dial(ctx) }
+
+// MasterAccount is the account to use over Dial.
+func (b *Broker) MasterAccount() (user, password string) { return MasterUser, b.masterPassword }
+
+func (b *Broker) register() error {
+	if b.config.Registry == nil {
+		return nil
+	}
+	read := func(n *int64) func() float64 { return func() float64 { return float64(atomic.LoadInt64(n)) } }
+	info := b.server.Info
+	for _, c := range []prometheus.Collector{
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "skerry_broker_clients", Help: "Connected clients, the master included."}, read(&info.ClientsConnected)),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "skerry_broker_retained", Help: "Retained messages."}, read(&info.Retained)),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "skerry_broker_messages_received_total", Help: "Messages from clients."}, read(&info.MessagesReceived)),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "skerry_broker_messages_sent_total", Help: "Messages to clients."}, read(&info.MessagesSent)),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "skerry_broker_messages_dropped_total", Help: "Messages dropped because a client was too slow."}, read(&info.MessagesDropped)),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "skerry_broker_refused_total", Help: "Connections refused for their account, client id or will."},
+			func() float64 { return float64(b.access.refused.Load()) }),
+	} {
+		if err := b.config.Registry.Register(c); err != nil {
+			return fmt.Errorf("register the broker's metrics: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,235 @@
+package mqtt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unicode/utf8"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"github.com/skerry-edge/skerry/protocol/bus"
+	"github.com/skerry-edge/skerry/protocol/seal"
+)
+
+// Config says how to reach the broker, and as whom.
+type Config struct {
+	// Brokers are alternatives, tried in this order and round again.
+	Brokers []Broker
+	// Dial, when set, is how the broker is reached instead: one that lives in this process.
+	Dial func(context.Context) (net.Conn, error)
+
+	ClientID string // unique on the broker
+	// User and Password are the account, unless a broker's URL names another.
+	User, Password string
+	// PinnedCA is the hash of the authority that must have signed the broker's certificate; validity dates are
+	// not looked at. Zero: the system's authorities, with dates.
+	PinnedCA seal.CAHash
+
+	// Will returns what the broker shall publish, retained and with QoS 1, when the connection with this
+	// number breaks. nil: nothing.
+	Will func(connection uint64) (topic string, payload []byte)
+	// KeepAlive is how long a connection may be idle before it is tested; 0 means DefaultKeepAlive.
+	KeepAlive time.Duration
+	// BackoffCap is the longest pause between attempts; nil means MaxBackoff. It may change.
+	BackoffCap func() time.Duration
+
+	// QueueMessages and QueueBytes bound what waits to be sent; 0 means 1024 messages and 4 MiB.
+	QueueMessages, QueueBytes int
+
+	Log      zerolog.Logger
+	Registry prometheus.Registerer // nil: no metrics
+}
+
+// Times of a connection.
+const (
+	// DefaultKeepAlive is long because heartbeats test the connection: a broker that does not acknowledge
+	// their TCP segments within stallTimeout is gone.
+	DefaultKeepAlive = 4 * time.Minute
+	// MaxBackoff is the design's longest pause.
+	MaxBackoff = time.Minute
+	// connectTimeout covers name resolution, TCP, TLS and CONNACK, on slow boards and thin links.
+	connectTimeout = 30 * time.Second
+	stallTimeout   = 30 * time.Second
+	stableAfter    = time.Minute
+)
+
+// Bus is a bus.Bus over one broker at a time. Run must be called for it to do anything.
+type Bus struct {
+	config Config
+
+	mu         sync.Mutex
+	up         bool
+	number     uint64 // of the last connection that came up
+	err        error  // why there is no connection; nil while there is
+	subscribed map[string]subscription
+	queue      queue
+
+	received, sent, lost, oversized counter
+}
+
+type subscription struct {
+	qos   byte
+	inbox *bus.Inbox
+}
+
+var _ bus.Bus = (*Bus)(nil)
+
+// errNotYet is the state before the first attempt ends.
+var errNotYet = errors.New("the first connection to the broker is being made")
+
+// New checks the configuration.
+func New(config Config) (*Bus, error) {
+	if len(config.Brokers) == 0 && config.Dial == nil {
+		return nil, errors.New("there is no broker to connect to")
+	}
+	if config.KeepAlive == 0 {
+		config.KeepAlive = DefaultKeepAlive
+	}
+	if config.BackoffCap == nil {
+		config.BackoffCap = func() time.Duration { return MaxBackoff }
+	}
+	if config.QueueMessages == 0 {
+		config.QueueMessages = 1024
+	}
+	if config.QueueBytes == 0 {
+		config.QueueBytes = 4 << 20
+	}
+	for _, b := range config.Brokers {
+		if !b.Encrypted() {
+			config.Log.Warn().Str("broker", b.String()).
+				Msg("the connection to this broker is not encrypted: whoever is in between can read and change it; use mqtts:// or wss://")
+		}
+	}
+	b := &Bus{
+		config:     config,
+		err:        errNotYet,
+		subscribed: map[string]subscription{},
+		queue:      newQueue(config.QueueMessages, config.QueueBytes),
+	}
+	return b, b.register(config.Registry)
+}
+
+// Publish implements bus.Bus.
+func (b *Bus) Publish(topic string, payload []byte, qos byte, retain bool) error {
+	if err := checkTopic(topic); err != nil {
+		return err
+	}
+	if strings.ContainsAny(topic, "+#") {
+		return fmt.Errorf("publish to %q: a topic has no wildcards", topic)
+	}
+	if qos > 1 {
+		return fmt.Errorf("publish to %s: QoS %d is not used here", topic, qos)
+	}
+	if len(payload) > bus.MaxPayload {
+		return fmt.Errorf("publish to %s: %d bytes are more than the %d that a message may have", topic, len(payload), bus.MaxPayload)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.up {
+		b.lost.add(1)
+		return nil
+	}
+	return b.queue.push(item{topic: topic, payload: slices.Clone(payload), qos: qos, retain: retain})
+}
+
+// Subscribe implements bus.Bus.
+func (b *Bus) Subscribe(filter string, qos byte, inbox *bus.Inbox) error {
+	if err := checkTopic(filter); err != nil {
+		return err
+	}
+	if !validFilter(filter) {
+		return fmt.Errorf("subscribe to %q: a wildcard must be a whole level, and # the last one", filter)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.subscribed[filter] = subscription{qos, inbox}
+	if b.up {
+		b.queue.force(item{topic: filter, qos: qos, subscribe: true})
+	}
+	return nil
+}
+
+// Connection implements bus.Bus.
+func (b *Bus) Connection() (uint64, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.number, b.up
+}
+
+// Err says in one line why there is no connection and what to do; nil while there is one.
+func (b *Bus) Err() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.err
+}
+
+func checkTopic(topic string) error {
+	if topic == "" || len(topic) > 1<<16-1 || strings.ContainsRune(topic, 0) || !utf8.ValidString(topic) {
+		return fmt.Errorf("%q is no MQTT topic", topic)
+	}
+	return nil
+}
+
+// connected begins a connection's life: from now on Publish enqueues. The subscriptions go first.
+func (b *Bus) connected(number uint64) {
+	b.mu.Lock()
+	b.up, b.number, b.err = true, number, nil
+	b.queue.clear()
+	for _, filter := range slices.Sorted(maps.Keys(b.subscribed)) {
+		b.queue.force(item{topic: filter, qos: b.subscribed[filter].qos, subscribe: true})
+	}
+	b.mu.Unlock()
+	b.wakeAll()
+}
+
+// disconnected ends it. It also notes why an attempt failed.
+func (b *Bus) disconnected(err error) {
+	b.mu.Lock()
+	was := b.up
+	b.up, b.err = false, err
+	b.lost.add(uint64(b.queue.clear()))
+	b.mu.Unlock()
+	if was {
+		b.wakeAll()
+	}
+}
+
+func (b *Bus) wakeAll() {
+	b.mu.Lock()
+	inboxes := map[*bus.Inbox]bool{}
+	for _, s := range b.subscribed {
+		inboxes[s.inbox] = true
+	}
+	b.mu.Unlock()
+	for inbox := range inboxes {
+		inbox.Wake()
+	}
+}
+
+// deliver hands a message to the inboxes whose filters match. It is called from paho and must not block.
+func (b *Bus) deliver(m bus.Message) {
+	b.received.add(1)
+	b.mu.Lock()
+	var inboxes []*bus.Inbox
+	for filter, s := range b.subscribed {
+		if Matches(filter, m.Topic) && !slices.Contains(inboxes, s.inbox) {
+			inboxes = append(inboxes, s.inbox)
+		}
+	}
+	b.mu.Unlock()
+	for i, inbox := range inboxes {
+		own := m
+		if i > 0 {
+			own.Payload = slices.Clone(m.Payload)
+		}
+		inbox.Put(own)
+	}
+}

@@ -1,0 +1,286 @@
+package mqtt_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/skerry-edge/skerry/master/broker"
+	"github.com/skerry-edge/skerry/protocol"
+	"github.com/skerry-edge/skerry/protocol/bus/mqtt"
+	"github.com/skerry-edge/skerry/protocol/seal"
+	"github.com/skerry-edge/skerry/protocol/seal/ca"
+)
+
+const (
+	cluster  = "test"
+	password = "a node's password"
+	patience = 20 * time.Second
+)
+
+func topics(t *testing.T) protocol.Topics {
+	t.Helper()
+	topics, err := protocol.NewTopics(cluster)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return topics
+}
+
+// rig is a real broker on a loopback port, behind TLS, that can be stopped and started again.
+type rig struct {
+	url   string
+	plain string // mosquitto's address without TLS
+	pin   seal.CAHash
+	start func()
+	stop  func()
+	// the account of the master: it may do everything. Dial is set when it is connected in-process.
+	user, password string
+	dial           func(context.Context) (net.Conn, error)
+}
+
+// rigs are the brokers that every test runs on.
+var rigs = map[string]func(*testing.T) *rig{"embedded": embedded, "mosquitto": mosquitto}
+
+func onEachBroker(t *testing.T, test func(*testing.T, *rig)) {
+	for name, start := range rigs {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, start(t))
+		})
+	}
+}
+
+func authority(t *testing.T) (*ca.Authority, *tls.Certificate) {
+	t.Helper()
+	a, err := ca.New(rand.Reader, cluster)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The clock that issued it stood at 1971, so the certificate has expired for whoever looks at dates.
+	c, err := a.Server(rand.Reader, []string{"127.0.0.1"}, time.Unix(365*24*3600, 0))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a, c
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// listenAgain listens on an address that was in use a moment ago.
+func listenAgain(t *testing.T, address string) net.Listener {
+	t.Helper()
+	var l net.Listener
+	eventually(t, "the port is free", func() bool {
+		var err error
+		l, err = net.Listen("tcp", address)
+		return err == nil
+	})
+	return l
+}
+
+func embedded(t *testing.T) *rig {
+	a, certificate := authority(t)
+	address := freePort(t)
+	r := &rig{url: "mqtts://" + address, pin: seal.HashCA(a.Certificate)}
+	var current *broker.Broker
+	r.start = func() {
+		b, err := broker.New(broker.Config{
+			Topics: topics(t), Cluster: cluster, Listener: listenAgain(t, address),
+			TLS: &tls.Config{Certificates: []tls.Certificate{*certificate}}, NodePassword: password, Log: zerolog.Nop(),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error)
+		go func() { done <- b.Run(ctx) }()
+		current = b
+		r.stop = func() {
+			cancel()
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+			r.stop = func() {}
+		}
+		r.user, r.password = b.MasterAccount()
+	}
+	r.dial = func(ctx context.Context) (net.Conn, error) { return current.Dial(ctx) }
+	r.start()
+	t.Cleanup(func() { r.stop() })
+	return r
+}
+
+func mosquitto(t *testing.T) *rig {
+	binary, err := exec.LookPath("mosquitto")
+	if err != nil {
+		if binary = "/usr/sbin/mosquitto"; !exists(binary) {
+			t.Skip("mosquitto is not installed (apt-get install mosquitto)")
+		}
+	}
+	a, certificate := authority(t)
+	dir := t.TempDir()
+	key, err := x509.MarshalPKCS8PrivateKey(certificate.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var chain []byte
+	for _, der := range certificate.Certificate {
+		chain = append(chain, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
+	}
+	address := freePort(t)
+	_, port, _ := net.SplitHostPort(address)
+	plain := freePort(t)
+	_, plainPort, _ := net.SplitHostPort(plain)
+	write := func(name string, data []byte) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	accounts := write("accounts", nil)
+	for user, secret := range map[string]string{"node-1": password, "node-2": password, "master": "the master's"} {
+		if out, err := exec.Command("mosquitto_passwd", "-b", accounts, user, secret).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	config := write("mosquitto.conf", fmt.Appendf(nil, `listener %s 127.0.0.1
+listener %s 127.0.0.1
+allow_anonymous false
+password_file %s
+certfile %s
+keyfile %s
+acl_file %s
+user root
+`, plainPort, port, accounts,
+		write("chain.pem", chain), write("key.pem", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})),
+		write("acl", []byte("pattern readwrite skerry/test/n/%u/#\npattern read skerry/test/m/leader\nuser master\ntopic readwrite skerry/test/#\n"))))
+	r := &rig{url: "mqtts://" + address, plain: plain, pin: seal.HashCA(a.Certificate), user: "master", password: "the master's"}
+	r.start = func() {
+		listenAgain(t, address).Close()
+		cmd := exec.Command(binary, "-c", config)
+		log, err := os.Create(filepath.Join(dir, "log"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd.Stderr = log
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		r.stop = func() {
+			cmd.Process.Kill()
+			cmd.Wait()
+			log.Close()
+			r.stop = func() {}
+		}
+		eventually(t, "mosquitto listens", func() bool {
+			c, err := net.Dial("tcp", address)
+			if err == nil {
+				c.Close()
+			}
+			return err == nil
+		})
+	}
+	r.start()
+	t.Cleanup(func() { r.stop() })
+	return r
+}
+
+func exists(path string) bool { _, err := os.Stat(path); return err == nil }
+
+// config is the bus of a node.
+func (r *rig) config(t *testing.T, node string) mqtt.Config {
+	t.Helper()
+	brokers, err := mqtt.ParseBrokers([]string{r.url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return mqtt.Config{
+		Brokers: brokers, ClientID: mqtt.NodeClientID(cluster, node), User: node, Password: password, PinnedCA: r.pin,
+		BackoffCap: func() time.Duration { return 50 * time.Millisecond }, Log: zerolog.Nop(),
+	}
+}
+
+// master is the bus of the master.
+func (r *rig) master(t *testing.T) mqtt.Config {
+	c := r.config(t, "master")
+	c.ClientID, c.User, c.Password = mqtt.MasterClientID(cluster, "m"), r.user, r.password
+	if r.dial != nil {
+		c.Brokers, c.Dial = nil, r.dial
+	}
+	return c
+}
+
+// start runs a bus until stop is called or the test ends.
+func start(t *testing.T, config mqtt.Config) (b *mqtt.Bus, stop func()) {
+	t.Helper()
+	b, err := mqtt.New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := b.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	}()
+	stop = func() {
+		cancel()
+		<-done
+	}
+	t.Cleanup(stop)
+	return b, stop
+}
+
+func connected(t *testing.T, b *mqtt.Bus) uint64 {
+	t.Helper()
+	var number uint64
+	eventually(t, "connected", func() (up bool) {
+		number, up = b.Connection()
+		return up
+	})
+	return number
+}
+
+func eventually(t *testing.T, what string, condition func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(patience); !condition(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not within %s: %s", patience, what)
+		}
+	}
+}
+
+// raw publishes with a client that knows no limits.
+func (r *rig) raw(t *testing.T, topic string, payload []byte) {
+	t.Helper()
+	host, port, _ := net.SplitHostPort(r.plain)
+	cmd := exec.Command("mosquitto_pub", "-h", host, "-p", port, "-u", r.user, "-P", r.password, "-q", "1", "-r", "-t", topic, "-s")
+	cmd.Stdin = bytes.NewReader(payload)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("mosquitto_pub: %v: %s", err, out)
+	}
+}

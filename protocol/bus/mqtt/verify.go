@@ -1,0 +1,105 @@
+package mqtt
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	paho "github.com/eclipse/paho.mqtt.golang"
+	"github.com/eclipse/paho.mqtt.golang/packets"
+
+	"github.com/skerry-edge/skerry/protocol/seal"
+)
+
+var errOtherCA = errors.New("its certificate is not signed by this cluster's authority: it belongs to another cluster, or somebody is in between; check the address, or join again with a new token")
+
+// tlsConfig verifies a broker that is reached under this host name or address.
+func tlsConfig(host string, pinned seal.CAHash) *tls.Config {
+	config := &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}
+	if !pinned.IsZero() {
+		config.InsecureSkipVerify = true // verifyPinned does it
+		config.VerifyConnection = func(state tls.ConnectionState) error {
+			return verifyPinned(state.PeerCertificates, host, pinned)
+		}
+	}
+	return config
+}
+
+// verifyPinned checks everything that the usual verification does, against an authority that is known by its
+// hash and comes along in the chain, but for the dates: a device without a clock wakes in 1970.
+func verifyPinned(chain []*x509.Certificate, host string, pinned seal.CAHash) error {
+	roots, intermediates := x509.NewCertPool(), x509.NewCertPool()
+	var authority *x509.Certificate
+	for _, c := range chain[min(1, len(chain)):] {
+		if authority == nil && seal.HashCA(c) == pinned {
+			authority = c
+			roots.AddCert(c)
+			continue
+		}
+		intermediates.AddCert(c)
+	}
+	if authority == nil {
+		return errOtherCA
+	}
+	at := chain[0].NotBefore // a moment at which the certificates are valid
+	if authority.NotBefore.After(at) {
+		at = authority.NotBefore
+	}
+	_, err := chain[0].Verify(x509.VerifyOptions{
+		DNSName: host, Roots: roots, Intermediates: intermediates, CurrentTime: at,
+		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	})
+	return err
+}
+
+// explain turns the error of an attempt, or of a connection's end, into one line with what to do.
+func explain(broker Broker, err error) error {
+	var (
+		unknownCA *x509.UnknownAuthorityError
+		badCA     x509.UnknownAuthorityError
+		hostname  x509.HostnameError
+		invalid   x509.CertificateInvalidError
+		record    tls.RecordHeaderError
+		dns       *net.DNSError
+	)
+	say := func(format string, args ...any) error {
+		return fmt.Errorf("broker %s: "+format+"%w", append(append([]any{broker}, args...), silent{err})...)
+	}
+	switch {
+	case errors.Is(err, packets.ErrorRefusedBadUsernameOrPassword), errors.Is(err, packets.ErrorRefusedNotAuthorised):
+		return say("it refuses the user name or password; the join token may be of another cluster or no longer valid: join again with a new one, or correct the account in the broker's URL")
+	case errors.Is(err, packets.ErrorRefusedServerUnavailable):
+		return say("it has no room for another connection")
+	case errors.As(err, &unknownCA), errors.As(err, &badCA):
+		return say("its certificate is signed by an unknown authority; add that to the system's (or name its file in SSL_CERT_FILE)")
+	case errors.As(err, &hostname):
+		return say("its certificate is for another name: %v; use a name that the certificate has, or start the master with --advertise %s", hostname, broker.url.Hostname())
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return say("its certificate is out of date, or this machine's clock is wrong (it says %s)", time.Now().UTC().Format(time.DateTime))
+	case errors.As(err, &record):
+		return say("it does not speak TLS on that port; check the port, or write tcp:// to go without encryption")
+	case errors.As(err, &dns) && dns.IsNotFound:
+		return say("the host name is not known; check it, and this machine's DNS")
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return say("nothing listens there; check the address, and that the broker runs")
+	case errors.Is(err, errNoAnswer), errors.Is(err, os.ErrDeadlineExceeded):
+		return say("it does not answer; check the address, the network and firewalls")
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, net.ErrClosed):
+		return say("the connection was closed")
+	case errors.Is(err, paho.ErrNotConnected):
+		return say("the connection was lost")
+	}
+	return fmt.Errorf("broker %s: %w", broker, err)
+}
+
+// silent keeps the original error in the chain, but out of the text.
+type silent struct{ error }
+
+func (silent) Error() string   { return "" }
+func (s silent) Unwrap() error { return s.error }
