@@ -32,6 +32,7 @@ func (l *Link) Step(now clock.Now) (next clock.Now, err error) {
 	if err != nil {
 		return clock.Now{}, err
 	}
+	l.do(l.peer.FollowDesired(now))
 	l.do(l.peer.Step(now, l.snapshot(), chance))
 	l.publishHealth(nil)
 	return l.peer.Next(), nil

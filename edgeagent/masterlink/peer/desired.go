@@ -49,9 +49,10 @@ func (p *Peer) storedIsNamed() bool {
 	return p.stored.Position.Less(p.named.Position) && p.stored.Digest == p.named.Digest
 }
 
-// followDesired applies the newest document, or asks for it, and tries again an interval later if neither helps.
-func (p *Peer) followDesired(now clock.Now) []Effect {
-	if !p.welcomed || !now.Reached(p.desiredAt) {
+// FollowDesired applies the newest document, or asks for it, and tries again an interval later if neither helps.
+// Step then reports what has been stored.
+func (p *Peer) FollowDesired(now clock.Now) []Effect {
+	if !p.up || !p.welcomed || !now.Reached(p.desiredAt) {
 		return nil
 	}
 	p.desiredAt = now.Add(p.settings.Heartbeat())

@@ -103,6 +103,7 @@ func New(config Config) *Peer {
 func (p *Peer) Connected(now clock.Now, number uint64) []Effect {
 	p.up, p.connection, p.announced, p.leaderHeard = true, number, false, now
 	p.helloAt = now.Add(leaderPatience)
+	p.waiting, p.unanswered = clock.Never, false
 	if p.welcomed {
 		p.beatAt = now
 	}
@@ -141,7 +142,7 @@ func (p *Peer) Rejected() { p.candidate = nil }
 // EpochKept says that the epoch is on disk.
 func (p *Peer) EpochKept(epoch message.Epoch) { p.kept = epoch }
 
-// Step does everything that is due.
+// Step does everything that is due but what FollowDesired does, which is called just before.
 func (p *Peer) Step(now clock.Now, node Snapshot, chance Chance) []Effect {
 	p.report.collect(node.Events)
 	if !p.up {
@@ -149,7 +150,6 @@ func (p *Peer) Step(now clock.Now, node Snapshot, chance Chance) []Effect {
 	}
 	var effects []Effect
 	effects = append(effects, p.sayHello(now, chance)...)
-	effects = append(effects, p.followDesired(now)...)
 	effects = append(effects, p.sendStatus(now, node)...)
 	return append(effects, p.beat(now, node, chance)...)
 }
