@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -33,6 +34,9 @@ type Lab struct {
 	starter    *starter
 }
 
+// labs counts the labs of this process, whose names must differ.
+var labs atomic.Int64
+
 // New makes the network and nothing else.
 func New(config Config) (*Lab, error) {
 	if os.Geteuid() != 0 {
@@ -45,7 +49,7 @@ func New(config Config) (*Lab, error) {
 	}
 	l := &Lab{
 		Config:  config,
-		prefix:  fmt.Sprintf("skerry%d-", os.Getpid()),
+		prefix:  fmt.Sprintf("sk%d-%d-", os.Getpid(), labs.Add(1)),
 		hosts:   map[string]*Host{},
 		starter: newStarter(),
 	}
@@ -92,7 +96,7 @@ func (l *Lab) StartMaster(host *Host, args ...string) (*Master, error) {
 
 // Start starts the master again, with the same data directory and flags.
 func (m *Master) Start() (err error) {
-	m.Process, err = m.lab.start(m.Host.Name, m.Host, filepath.Join(m.lab.Bin, "skerry-master"), m.args...)
+	m.Process, err = m.lab.Start(m.Host.Name, m.Host, filepath.Join(m.lab.Bin, "skerry-master"), m.args...)
 	return err
 }
 
@@ -165,7 +169,7 @@ func (l *Lab) StartAgent(host *Host, token string, args ...string) (*Agent, erro
 
 // Start starts the agent again, with the same data directory and flags.
 func (a *Agent) Start() (err error) {
-	a.Process, err = a.lab.start(a.Host.Name, a.Host, filepath.Join(a.lab.Bin, "skerry-agent"), a.args...)
+	a.Process, err = a.lab.Start(a.Host.Name, a.Host, filepath.Join(a.lab.Bin, "skerry-agent"), a.args...)
 	return err
 }
 
@@ -174,3 +178,34 @@ func (p *Process) Freeze() error { return p.Signal(syscall.SIGSTOP) }
 
 // Thaw lets a frozen process go on.
 func (p *Process) Thaw() error { return p.Signal(syscall.SIGCONT) }
+
+// Tasks are the containers of this node that have a process, whatever the cluster thinks of them: their ids.
+func (a *Agent) Tasks() ([]string, error) {
+	out, err := exec.Command("ctr", "--address", a.lab.Containerd, "--namespace", a.Namespace, "tasks", "list").Output()
+	if err != nil {
+		return nil, fmt.Errorf("list the tasks of %s: %w", a.Host.Name, err)
+	}
+	var running []string
+	for line := range strings.Lines(string(out)) { // TASK PID STATUS
+		if fields := strings.Fields(line); len(fields) == 3 && fields[2] == "RUNNING" {
+			running = append(running, fields[0])
+		}
+	}
+	return running, nil
+}
+
+// EndContainers kills every process of this node's containers, as a power cut would.
+func (a *Agent) EndContainers() error {
+	ids, err := a.Tasks()
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
+		out, err := exec.Command("ctr", "--address", a.lab.Containerd, "--namespace", a.Namespace,
+			"tasks", "kill", "--signal", "SIGKILL", "--all", id).CombinedOutput()
+		if err != nil && !strings.Contains(string(out), "not found") {
+			return fmt.Errorf("kill task %s of %s: %w: %s", id, a.Host.Name, err, out)
+		}
+	}
+	return nil
+}

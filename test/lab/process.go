@@ -21,9 +21,9 @@ type Process struct {
 	err  error         // of Wait, valid after done
 }
 
-// start runs a program in the network namespace of host, or, when host is nil, in the machine's own. Only the
+// Start runs a program in the network namespace of host, or, when host is nil, in the machine's own. Only the
 // network is the host's: mounts must be seen by containerd too.
-func (l *Lab) start(name string, host *Host, program string, args ...string) (*Process, error) {
+func (l *Lab) Start(name string, host *Host, program string, args ...string) (*Process, error) {
 	if host != nil {
 		args = append([]string{"--net=/run/netns/" + host.namespace, program}, args...)
 		program = "nsenter"
