@@ -34,12 +34,14 @@ const (
 
 // Controller is the Planner; see the package's comment.
 type Controller struct {
-	burst  int
-	pods   *pods
-	sets   map[change.Key]set
-	byUID  map[types.UID]change.Key
-	dirty  map[change.Key]bool
-	timers map[change.Key]clock.Now // when a pod of a set becomes available
+	burst       int
+	pods        *pods
+	sets        map[change.Key]set
+	byNamespace map[string]map[change.Key]bool     // sets
+	adoptable   map[change.Key]map[change.Key]bool // of a set: orphans that it may adopt
+	byUID       map[types.UID]change.Key
+	dirty       map[change.Key]bool
+	timers      map[change.Key]clock.Now // when a pod of a set becomes available
 }
 
 // set is what the projection holds of a ReplicaSet.
@@ -61,6 +63,8 @@ func New(config Config) *Controller {
 func (c *Controller) forget() {
 	c.pods = newPods()
 	c.sets = map[change.Key]set{}
+	c.byNamespace = map[string]map[change.Key]bool{}
+	c.adoptable = map[change.Key]map[change.Key]bool{}
 	c.byUID = map[types.UID]change.Key{}
 	c.dirty = map[change.Key]bool{}
 	c.timers = map[change.Key]clock.Now{}
@@ -102,14 +106,15 @@ func (c *Controller) observe(e change.Event, starting bool) {
 }
 
 func (c *Controller) observeSet(e change.Event) {
-	if known, ok := c.sets[e.Key]; ok {
-		delete(c.sets, e.Key)
-		delete(c.byUID, known.uid)
-	}
+	known := c.sets[e.Key]
+	delete(c.sets, e.Key)
+	delete(c.byUID, known.uid)
 	delete(c.timers, e.Key)
 	var object appsv1.ReplicaSet
 	if !e.New.Exists() || object.Unmarshal(e.New.Value) != nil {
 		delete(c.dirty, e.Key)
+		delete(c.adoptable, e.Key)
+		delete(c.byNamespace[e.Key.Namespace], e.Key)
 		return
 	}
 	selector, err := metav1.LabelSelectorAsSelector(object.Spec.Selector)
@@ -119,6 +124,27 @@ func (c *Controller) observeSet(e change.Event) {
 	c.sets[e.Key] = set{uid: object.UID, selector: selector}
 	c.byUID[object.UID] = e.Key
 	c.dirty[e.Key] = true
+	if c.byNamespace[e.Key.Namespace] == nil {
+		c.byNamespace[e.Key.Namespace] = map[change.Key]bool{}
+	}
+	c.byNamespace[e.Key.Namespace][e.Key] = true
+	if known.uid != object.UID {
+		for _, p := range c.pods.orphans[e.Key.Namespace] {
+			c.offer(p, e.Key)
+		}
+	}
+}
+
+// offer notes that a set may adopt an orphan, if so it is.
+func (c *Controller) offer(p *pod, key change.Key) {
+	if !p.active() || !c.sets[key].selector.Matches(p.labels) {
+		return
+	}
+	if c.adoptable[key] == nil {
+		c.adoptable[key] = map[change.Key]bool{}
+	}
+	c.adoptable[key][p.key] = true
+	c.dirty[key] = true
 }
 
 // touch marks the sets that a pod matters to.
@@ -132,13 +158,8 @@ func (c *Controller) touch(p *pod) {
 		}
 		return
 	}
-	if !p.active() {
-		return
-	}
-	for key, s := range c.sets {
-		if key.Namespace == p.key.Namespace && s.selector.Matches(p.labels) {
-			c.dirty[key] = true
-		}
+	for key := range c.byNamespace[p.key.Namespace] {
+		c.offer(p, key)
 	}
 }
 

@@ -52,14 +52,16 @@ func (p *pod) sameOrphan(q *pod) bool {
 // pods is the projection of all pods.
 type pods struct {
 	byKey   map[change.Key]*pod
-	byOwner map[types.UID]map[change.Key]*pod // orphans under the empty uid
-	sets    map[string]labels.Set             // pods of one template share their labels
+	byOwner map[types.UID]map[change.Key]*pod
+	orphans map[string]map[change.Key]*pod // by namespace
+	sets    map[string]labels.Set          // pods of one template share their labels
 }
 
 func newPods() *pods {
 	return &pods{
 		byKey:   map[change.Key]*pod{},
 		byOwner: map[types.UID]map[change.Key]*pod{},
+		orphans: map[string]map[change.Key]*pod{},
 		sets:    map[string]labels.Set{},
 	}
 }
@@ -69,10 +71,8 @@ func (s *pods) observe(e change.Event, starting bool) (before, after *pod) {
 	before = s.byKey[e.Key]
 	if before != nil {
 		delete(s.byKey, e.Key)
-		delete(s.byOwner[before.owner], e.Key)
-		if len(s.byOwner[before.owner]) == 0 {
-			delete(s.byOwner, before.owner)
-		}
+		drop(s.byOwner, before.owner, e.Key)
+		drop(s.orphans, e.Key.Namespace, e.Key)
 	}
 	var object corev1.Pod
 	if !e.New.Exists() || object.Unmarshal(e.New.Value) != nil {
@@ -84,11 +84,26 @@ func (s *pods) observe(e change.Event, starting bool) (before, after *pod) {
 		after.old, after.counted, after.readyFrom = before.old, before.counted, before.readyFrom
 	}
 	s.byKey[e.Key] = after
-	if s.byOwner[after.owner] == nil {
-		s.byOwner[after.owner] = map[change.Key]*pod{}
+	if after.owner != "" {
+		put(s.byOwner, after.owner, after)
+	} else {
+		put(s.orphans, e.Key.Namespace, after)
 	}
-	s.byOwner[after.owner][e.Key] = after
 	return before, after
+}
+
+func put[K comparable](index map[K]map[change.Key]*pod, at K, p *pod) {
+	if index[at] == nil {
+		index[at] = map[change.Key]*pod{}
+	}
+	index[at][p.key] = p
+}
+
+func drop[K comparable](index map[K]map[change.Key]*pod, at K, key change.Key) {
+	delete(index[at], key)
+	if len(index[at]) == 0 {
+		delete(index, at)
+	}
 }
 
 func (s *pods) read(key change.Key, object *corev1.Pod) *pod {

@@ -2,6 +2,8 @@ package replicaset
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -76,8 +78,12 @@ func (s *sync) claim() []*pod {
 	if s.rs.DeletionTimestamp != nil {
 		return active
 	}
-	for _, p := range s.pods.ownedBy("") {
-		if p.key.Namespace == s.rs.Namespace && p.active() && selector.Matches(p.labels) && s.adopt(p) {
+	offers := s.adoptable[s.rec.Key]
+	for _, key := range slices.SortedFunc(maps.Keys(offers), byKey) {
+		p := s.pods.byKey[key]
+		if p == nil || p.owner != "" || !p.active() || !selector.Matches(p.labels) {
+			delete(offers, key)
+		} else if s.adopt(p) {
 			active = append(active, p)
 		}
 	}
