@@ -108,23 +108,19 @@ func cannotHandle(found, wanted schema.GroupVersionKind, err error) error {
 		found.Kind, found.Version, wanted.Kind, err))
 }
 
-// checkKind refuses a body that says it is something else than the path is for.
+// checkKind refuses a body that says it is something else than the path is for. DeleteOptions belong to every
+// version.
 func checkKind(said metav1.TypeMeta, wanted schema.GroupVersionKind) error {
 	found := schema.FromAPIVersionAndKind(said.APIVersion, said.Kind)
-	if said.APIVersion != "" && found.GroupVersion() != wanted.GroupVersion() {
-		// Options are of every group's version.
-		if wanted.Group != "" || wanted.Version != "v1" || !isOptions(wanted.Kind) {
-			return apierrors.NewBadRequest(fmt.Sprintf("the API version in the data (%s) does not match the expected API version (%s)",
-				said.APIVersion, wanted.GroupVersion()))
-		}
+	if said.APIVersion != "" && found.GroupVersion() != wanted.GroupVersion() && wanted != deleteOptionsKind {
+		return apierrors.NewBadRequest(fmt.Sprintf("the API version in the data (%s) does not match the expected API version (%s)",
+			said.APIVersion, wanted.GroupVersion()))
 	}
 	if said.Kind != "" && said.Kind != wanted.Kind {
 		return cannotHandle(found, wanted, fmt.Errorf("the path is for objects of kind %s", wanted.Kind))
 	}
 	return nil
 }
-
-func isOptions(kind string) bool { return kind == "DeleteOptions" }
 
 func decodeJSON(data []byte, kind schema.GroupVersionKind, into runtime.Object) (unknown []error, err error) {
 	var said metav1.TypeMeta

@@ -14,6 +14,8 @@ import (
 	"github.com/skerry-edge/skerry/master/resource"
 )
 
+var deleteOptionsKind = metav1.SchemeGroupVersion.WithKind("DeleteOptions")
+
 // deleteOptions reads and checks what a deletion wants: the body where there is one, else the query.
 func (c *call) deleteOptions() (*metav1.DeleteOptions, error) {
 	opts := &metav1.DeleteOptions{}
@@ -22,8 +24,7 @@ func (c *call) deleteOptions() (*metav1.DeleteOptions, error) {
 		return nil, err
 	}
 	if len(body) > 0 {
-		kind := metav1.SchemeGroupVersion.WithKind("DeleteOptions")
-		err = c.decodeBytes(body, c.r.Header.Get("Content-Type"), kind, opts, metav1.FieldValidationIgnore)
+		err = c.decodeBytes(body, c.r.Header.Get("Content-Type"), deleteOptionsKind, opts, metav1.FieldValidationIgnore)
 	} else if err = metav1.Convert_url_Values_To_v1_DeleteOptions(&c.query, opts, nil); err != nil {
 		err = apierrors.NewBadRequest(err.Error())
 	}
