@@ -112,3 +112,11 @@ func (m *Memory) fail(key string, failed bool, now clock.Now) {
 }
 
 func busy(s Situation, match func(Action) bool) bool { return slices.ContainsFunc(s.Doing, match) }
+
+// Name is the pod's namespace and name; empty when it was never desired in this run of the agent.
+func (m *Memory) Name() (namespace, name string) {
+	if m.pod == nil {
+		return "", ""
+	}
+	return m.pod.Namespace, m.pod.Name
+}

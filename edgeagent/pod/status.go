@@ -77,11 +77,27 @@ func (m *Memory) status(s Situation, views []view, now clock.Now) corev1.PodStat
 	st.Phase = shared.Phase(spec, st.InitContainerStatuses, st.ContainerStatuses)
 	before, since := m.conditions, now.Wall
 	if before == nil {
-		before, since = m.pod.Status.Conditions, m.since(s, now)
+		before, since = m.firstConditions(), m.since(s, now)
 	}
 	m.conditions = shared.Conditions(spec, &st, before, metav1.Time{Time: time.Unix(since.Unix(), 0)})
 	st.Conditions = append([]corev1.PodCondition(nil), m.conditions...)
 	return st
+}
+
+// firstConditions are what the first report of this run of the agent builds on: what the master says, and that
+// the pod has been here since it started.
+func (m *Memory) firstConditions() []corev1.PodCondition {
+	started := metav1.Time{Time: time.Unix(m.Record.Started, 0)}
+	before := []corev1.PodCondition{
+		{Type: corev1.PodScheduled, Status: corev1.ConditionTrue, LastTransitionTime: started},
+		{Type: corev1.PodInitialized, Status: corev1.ConditionTrue, LastTransitionTime: started},
+	}
+	for _, c := range m.pod.Status.Conditions {
+		if c.Type == corev1.PodScheduled {
+			before[0] = c
+		}
+	}
+	return before
 }
 
 // since is when the pod most likely became what it is: for the first report of an agent that has been

@@ -1,0 +1,123 @@
+package plan
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strconv"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/skerry-edge/skerry/edgeagent/engine"
+	"github.com/skerry-edge/skerry/edgeagent/pod"
+	shared "github.com/skerry-edge/skerry/protocol/pod"
+)
+
+// maxHostname is what the kernel takes; the kubelet cuts pod names to it.
+const maxHostname = 63
+
+// build makes the engine's spec of one attempt. Its errors are for the user: what is missing or can't be.
+func build(d *Desired, node Node, p *corev1.Pod, c *corev1.Container, attempt int, net pod.Network) (engine.Spec, error) {
+	hostname := p.Spec.Hostname
+	switch {
+	case p.Spec.HostNetwork:
+		hostname = node.Name
+	case hostname == "":
+		hostname = p.Name[:min(len(p.Name), maxHostname)]
+	}
+	env, err := environment(d, node, p, c, net)
+	if err != nil {
+		return engine.Spec{}, err
+	}
+	if len(c.VolumeMounts) > 0 {
+		return engine.Spec{}, fmt.Errorf("volumeMounts of container %s: not supported by this agent", c.Name)
+	}
+	s := engine.Spec{
+		ID: shared.ContainerID(string(p.UID), c.Name, attempt),
+		Labels: map[string]string{
+			engine.LabelPodUID:    string(p.UID),
+			engine.LabelNamespace: p.Namespace,
+			engine.LabelPod:       p.Name,
+			engine.LabelContainer: c.Name,
+			engine.LabelSpecHash:  shared.SpecHash(c),
+			engine.LabelAttempt:   strconv.Itoa(attempt),
+		},
+		Image:       c.Image,
+		Command:     expandAll(c.Command, env),
+		Args:        expandAll(c.Args, env),
+		Dir:         c.WorkingDir,
+		Hostname:    hostname,
+		Sandbox:     string(p.UID),
+		NetNS:       net.Path,
+		Cgroup:      "pod" + string(p.UID),
+		CPUMilli:    c.Resources.Limits.Cpu().MilliValue(),
+		CPUShares:   shares(c),
+		MemoryBytes: c.Resources.Limits.Memory().Value(),
+		TTY:         c.TTY,
+		Stdin:       c.Stdin,
+	}
+	if _, set := env["HOSTNAME"]; !set {
+		env["HOSTNAME"] = hostname
+	}
+	for _, name := range slices.Sorted(maps.Keys(env)) {
+		s.Env = append(s.Env, name+"="+env[name])
+	}
+	if node.LogRoot != "" {
+		s.LogDir = filepath.Join(node.LogRoot, string(p.UID), c.Name)
+		s.LogMaxBytes, s.LogMaxFiles = node.LogMaxBytes, node.LogMaxFiles
+	}
+	return s, secure(&s, p.Spec.SecurityContext, c.SecurityContext)
+}
+
+// secure fills in who the process runs as and what it may; the container's word goes before the pod's.
+func secure(s *engine.Spec, p *corev1.PodSecurityContext, c *corev1.SecurityContext) error {
+	if p == nil {
+		p = &corev1.PodSecurityContext{}
+	}
+	if c == nil {
+		c = &corev1.SecurityContext{}
+	}
+	s.User, s.Group = first(c.RunAsUser, p.RunAsUser), first(c.RunAsGroup, p.RunAsGroup)
+	if nonRoot := first(c.RunAsNonRoot, p.RunAsNonRoot); nonRoot != nil && *nonRoot {
+		switch {
+		case s.User == nil:
+			return errors.New("container has runAsNonRoot: set runAsUser, too, for the image's user is not known to be another than root")
+		case *s.User == 0:
+			return errors.New("container's runAsUser breaks non-root policy")
+		}
+	}
+	s.Privileged = c.Privileged != nil && *c.Privileged
+	s.ReadOnlyRoot = c.ReadOnlyRootFilesystem != nil && *c.ReadOnlyRootFilesystem
+	if c.Capabilities != nil {
+		for _, name := range c.Capabilities.Add {
+			s.AddCapabilities = append(s.AddCapabilities, string(name))
+		}
+		for _, name := range c.Capabilities.Drop {
+			s.DropCapabilities = append(s.DropCapabilities, string(name))
+		}
+	}
+	return nil
+}
+
+func first[T any](choices ...*T) *T {
+	for _, c := range choices {
+		if c != nil {
+			return c
+		}
+	}
+	return nil
+}
+
+// shares are the kubelet's CPU shares (MilliCPUToShares): 1024 a core that is requested, or else limited to, and
+// at least 2.
+func shares(c *corev1.Container) uint64 {
+	milli := c.Resources.Requests.Cpu().MilliValue()
+	if milli == 0 {
+		milli = c.Resources.Limits.Cpu().MilliValue()
+	}
+	return uint64(min(max(milli*1024/1000, 2), 262144))
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,225 @@
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/skerry-edge/skerry/edgeagent/engine"
+	"github.com/skerry-edge/skerry/edgeagent/plan"
+	"github.com/skerry-edge/skerry/edgeagent/pod"
+	"github.com/skerry-edge/skerry/protocol/clock"
+	"github.com/skerry-edge/skerry/protocol/message"
+)
+
+// Network gives pods their network namespaces. All methods may be repeated, and called from several goroutines;
+// they block until done.
+type Network interface {
+	// Prepare makes the pod's network and returns the path of the namespace to join (empty: the engine's own)
+	// and the pod's address (empty: none yet). With host it is the host's network, and List does not have it.
+	Prepare(ctx context.Context, podUID string, host bool) (path, ip string, err error)
+	// Release removes the pod's network. One that is not there is success.
+	Release(ctx context.Context, podUID string) error
+	// List returns the uids of the pods that have one.
+	List(ctx context.Context) ([]string, error)
+}
+
+// Disk keeps what must outlive the agent. Its methods return after an fsync and write nothing that is there.
+type Disk interface {
+	Desired() (position message.Position, digest message.Digest, content []byte, err error)
+	Records() (map[string][]byte, error)
+	KeepRecords(records map[string][]byte) error // nil forgets one
+}
+
+// Logs are the pods' log files. The methods may be repeated.
+type Logs interface {
+	RemoveAttempt(podUID, container string, attempt int) error
+	RemovePod(podUID string) error
+}
+
+// Lane says how much of a kind of work may go on at once.
+type Lane string
+
+// The lanes.
+const (
+	LaneList  Lane = "list"  // short, and everything waits for it
+	LanePull  Lane = "pull"  // bound by the network
+	LaneStart Lane = "start" // bound by the processor and the disk
+	LaneStop  Lane = "stop"  // mostly waits
+)
+
+// Executor carries out work aside.
+type Executor interface {
+	// Submit has work done soon, and then calls done, once, from any goroutine. It does not block. cancel ends
+	// the context of the work, which goes on to call done.
+	Submit(lane Lane, work func(ctx context.Context), done func()) (cancel func())
+}
+
+// Config is what a Reconciler needs.
+type Config struct {
+	Engine   engine.Engine
+	Network  Network
+	Disk     Disk
+	Logs     Logs // nil: there are none
+	Executor Executor
+	Clock    clock.Source
+	Node     func() plan.Node // what is known of the machine; called at each step
+	Log      zerolog.Logger
+	Changed  func() // called when statuses or events have changed; must not block; may be nil
+	// Relist is how often everything is listed though nothing hints at a change; 0: a minute.
+	Relist time.Duration
+}
+
+// Reconciler is the loop. Accept, Statuses, TakeEvents, EngineError and Wake may be called from any goroutine, Step
+// and Run from one.
+type Reconciler struct {
+	cfg   Config
+	hints engine.Hints
+	woken chan struct{}
+
+	// Step's own.
+	desired  *plan.Desired
+	memories map[string]*pod.Memory
+	records  map[string]string // as on the disk
+	doing    map[string]*work  // by key
+	listing  *listing
+	list     lister
+	seq      uint64            // counts what happened
+	touched  map[string]uint64 // by pod: seq of what last happened to it
+	nextPlan clock.Now
+
+	// The world's way in and out.
+	mu        sync.Mutex
+	accepted  *message.Content
+	finished  []finished
+	listed    []listed
+	version   uint64
+	statuses  []message.PodStatus
+	events    eventQueue
+	engineErr error
+}
+
+// work is an action under way.
+type work struct {
+	action    pod.Action
+	cancel    func()
+	cancelled *pod.Action
+}
+
+// finished is an action that has been carried out.
+type finished struct {
+	action pod.Action
+	result pod.Result
+}
+
+// New makes a Reconciler that is about to run what the disk says.
+func New(cfg Config) (*Reconciler, error) {
+	if cfg.Relist == 0 {
+		cfg.Relist = time.Minute
+	}
+	if cfg.Changed == nil {
+		cfg.Changed = func() {}
+	}
+	r := &Reconciler{
+		cfg: cfg, woken: make(chan struct{}, 1),
+		memories: map[string]*pod.Memory{}, records: map[string]string{},
+		doing: map[string]*work{}, touched: map[string]uint64{},
+		list: lister{wanted: true},
+	}
+	if err := r.load(); err != nil {
+		return nil, err
+	}
+	r.hints = cfg.Engine.Events(r.Wake)
+	return r, nil
+}
+
+// load reads what the agent before has left.
+func (r *Reconciler) load() error {
+	position, _, encoded, err := r.cfg.Disk.Desired()
+	if err != nil {
+		return err
+	}
+	if position != (message.Position{}) {
+		content, err := message.Decode[message.Content](encoded)
+		if err != nil {
+			return fmt.Errorf("stored desired state: %w", err)
+		}
+		if r.desired, err = plan.Decode(content); err != nil {
+			return fmt.Errorf("stored desired state: %w", err)
+		}
+	}
+	records, err := r.cfg.Disk.Records()
+	if err != nil {
+		return err
+	}
+	for uid, data := range records {
+		r.records[uid] = string(data)
+		record, err := pod.DecodeRecord(data)
+		if err != nil {
+			r.cfg.Log.Error().Err(err).Str("pod", uid).Msg("the record of a pod is unreadable; its restart counts begin anew")
+			continue
+		}
+		r.memories[uid] = &pod.Memory{Record: record}
+	}
+	return nil
+}
+
+// Accept tells the node what to run from now on. Repeating it changes nothing.
+func (r *Reconciler) Accept(content message.Content) {
+	r.mu.Lock()
+	r.accepted = &content
+	r.mu.Unlock()
+	r.Wake()
+}
+
+// Statuses are those of the pods that are on the node or shall be; version changes whenever they do. The slice is
+// the caller's to read. A pod about which nothing is known yet, because the engine has not answered since the
+// agent started, is not among them.
+func (r *Reconciler) Statuses() (version uint64, pods []message.PodStatus) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.version, r.statuses
+}
+
+// TakeEvents returns what happened to pods since the last call, at most message.MaxEvents.
+func (r *Reconciler) TakeEvents() []message.Event {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.events.take(message.MaxEvents)
+}
+
+// EngineError is why the engine could not be asked the last time; nil when it could.
+func (r *Reconciler) EngineError() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.engineErr
+}
+
+// Wake makes Run take a step soon.
+func (r *Reconciler) Wake() {
+	select {
+	case r.woken <- struct{}{}:
+	default:
+	}
+}
+
+// Run steps until ctx ends. Containers go on running.
+func (r *Reconciler) Run(ctx context.Context) error {
+	defer r.hints.Close()
+	for {
+		now := r.cfg.Clock()
+		next := r.Step(now)
+		timer := time.NewTimer(max(0, next.Since(now)))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		case <-r.woken:
+		case <-timer.C:
+		}
+		timer.Stop()
+	}
+}
