@@ -30,7 +30,9 @@ const (
 	maxUnknown      = 64               // connections that have not authenticated yet
 	maxConnect      = 4 << 10          // bytes of a CONNECT packet, will included
 	connectTimeout  = 15 * time.Second // for TLS and CONNECT
-	writeTimeout    = 20 * time.Second // a write that takes longer ends the connection
+	writeTimeout    = 20 * time.Second // for 16 kB; a client that takes longer is gone
+	nodeBacklog     = 2 << 20          // bytes that wait to be written to a node; it must hold a few desired states
+	masterBacklog   = 32 << 20         // and to the master, when all nodes come back at once
 	maxPending      = 256              // messages queued for a connection; mochi's 8192 cost 56 kB each
 	maxInflight     = 64               // of QoS 1 not acknowledged by a client
 	maxKeepAlive    = 20 * time.Minute
@@ -92,9 +94,9 @@ func New(config Config) (*Broker, error) {
 	if err := b.server.AddHook(b.access, nil); err != nil {
 		return nil, fmt.Errorf("prepare the broker: %w", err)
 	}
-	listeners := []*listener{newListener("master", b.pipe, nil, config.Log)}
+	listeners := []*listener{newListener("master", b.pipe, nil, masterBacklog, config.Log)}
 	if config.Listener != nil {
-		listeners = append(listeners, newListener("nodes", config.Listener, config.TLS, config.Log))
+		listeners = append(listeners, newListener("nodes", config.Listener, config.TLS, nodeBacklog, config.Log))
 	}
 	for _, l := range listeners {
 		if err := b.server.AddListener(l); err != nil {

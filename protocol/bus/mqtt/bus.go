@@ -3,14 +3,11 @@ package mqtt
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"net"
 	"slices"
-	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
@@ -36,6 +33,8 @@ type Config struct {
 	// Will returns what the broker shall publish, retained and with QoS 1, when the connection with this
 	// number breaks. nil: nothing.
 	Will func(connection uint64) (topic string, payload []byte)
+	// TakeLeave keeps the will silent when Run ends. Otherwise the connection is simply closed then.
+	TakeLeave bool
 	// KeepAlive is how long a connection may be idle before it is tested; 0 means DefaultKeepAlive.
 	KeepAlive time.Duration
 	// BackoffCap is the longest pause between attempts; nil means MaxBackoff. It may change.
@@ -119,17 +118,8 @@ func New(config Config) (*Bus, error) {
 
 // Publish implements bus.Bus.
 func (b *Bus) Publish(topic string, payload []byte, qos byte, retain bool) error {
-	if err := checkTopic(topic); err != nil {
+	if err := bus.CheckPublish(topic, payload, qos); err != nil {
 		return err
-	}
-	if strings.ContainsAny(topic, "+#") {
-		return fmt.Errorf("publish to %q: a topic has no wildcards", topic)
-	}
-	if qos > 1 {
-		return fmt.Errorf("publish to %s: QoS %d is not used here", topic, qos)
-	}
-	if len(payload) > bus.MaxPayload {
-		return fmt.Errorf("publish to %s: %d bytes are more than the %d that a message may have", topic, len(payload), bus.MaxPayload)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -142,11 +132,8 @@ func (b *Bus) Publish(topic string, payload []byte, qos byte, retain bool) error
 
 // Subscribe implements bus.Bus.
 func (b *Bus) Subscribe(filter string, qos byte, inbox *bus.Inbox) error {
-	if err := checkTopic(filter); err != nil {
+	if err := bus.CheckFilter(filter, qos); err != nil {
 		return err
-	}
-	if !validFilter(filter) {
-		return fmt.Errorf("subscribe to %q: a wildcard must be a whole level, and # the last one", filter)
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -169,13 +156,6 @@ func (b *Bus) Err() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.err
-}
-
-func checkTopic(topic string) error {
-	if topic == "" || len(topic) > 1<<16-1 || strings.ContainsRune(topic, 0) || !utf8.ValidString(topic) {
-		return fmt.Errorf("%q is no MQTT topic", topic)
-	}
-	return nil
 }
 
 // connected begins a connection's life: from now on Publish enqueues. The subscriptions go first.
@@ -220,7 +200,7 @@ func (b *Bus) deliver(m bus.Message) {
 	b.mu.Lock()
 	var inboxes []*bus.Inbox
 	for filter, s := range b.subscribed {
-		if Matches(filter, m.Topic) && !slices.Contains(inboxes, s.inbox) {
+		if bus.Matches(filter, m.Topic) && !slices.Contains(inboxes, s.inbox) {
 			inboxes = append(inboxes, s.inbox)
 		}
 	}

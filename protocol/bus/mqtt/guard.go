@@ -41,8 +41,19 @@ func newGuardedConn(conn net.Conn, oversized func()) *guardedConn {
 	return &guardedConn{Conn: conn, r: bufio.NewReaderSize(conn, 2048), oversized: oversized}
 }
 
+// errClosed stands for net.ErrClosed, which paho takes for its own doing and does not report.
+var errClosed = errors.New("the connection was closed")
+
 // Read implements net.Conn.
 func (c *guardedConn) Read(p []byte) (int, error) {
+	n, err := c.read(p)
+	if errors.Is(err, net.ErrClosed) {
+		err = errClosed
+	}
+	return n, err
+}
+
+func (c *guardedConn) read(p []byte) (int, error) {
 	if len(c.head) == 0 && c.pass == 0 {
 		if err := c.nextPacket(); err != nil {
 			return 0, err

@@ -18,6 +18,9 @@ import (
 // maxInflight is how many messages may wait for the broker's acknowledgement; below mosquitto's default of 20.
 const maxInflight = 16
 
+// leaveTimeout is how long a DISCONNECT may take to be sent.
+const leaveTimeout = 500 * time.Millisecond
+
 // link is one connection, from CONNECT to its end.
 type link struct {
 	client paho.Client
@@ -102,6 +105,9 @@ func (l *link) serve(ctx context.Context, b *Bus) error {
 	go l.send(b, stop)
 	select {
 	case <-ctx.Done():
+		if b.config.TakeLeave {
+			l.client.Disconnect(uint(leaveTimeout.Milliseconds()))
+		}
 		l.fail(ctx.Err())
 		return ctx.Err()
 	case err := <-l.lost:

@@ -42,7 +42,7 @@ func topics(t *testing.T) protocol.Topics {
 // rig is a real broker on a loopback port, behind TLS, that can be stopped and started again.
 type rig struct {
 	url   string
-	plain string // mosquitto's address without TLS
+	plain string // mosquitto's address without TLS; empty when there is none
 	pin   seal.CAHash
 	start func()
 	stop  func()
@@ -175,7 +175,7 @@ acl_file %s
 user root
 `, plainPort, port, accounts,
 		write("chain.pem", chain), write("key.pem", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})),
-		write("acl", []byte("pattern readwrite skerry/test/n/%u/#\npattern read skerry/test/m/leader\nuser master\ntopic readwrite skerry/test/#\n"))))
+		write("acl", []byte("pattern readwrite skerry/test/n/%u/#\npattern read skerry/test/m/leader\nuser master\ntopic readwrite #\n"))))
 	r := &rig{url: "mqtts://" + address, plain: plain, pin: seal.HashCA(a.Certificate), user: "master", password: "the master's"}
 	r.start = func() {
 		listenAgain(t, address).Close()

@@ -9,8 +9,7 @@ import (
 // quietFor is how long the same failure is not logged again.
 const quietFor = 10 * time.Minute
 
-// Run keeps the bus connected until ctx ends. The last connection is then simply closed, so that its will says
-// what has happened.
+// Run keeps the bus connected until ctx ends.
 func (b *Bus) Run(ctx context.Context) error {
 	attempts := b.config.Brokers
 	if b.config.Dial != nil {

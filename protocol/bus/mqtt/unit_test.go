@@ -61,42 +61,6 @@ func TestBrokerURLs(t *testing.T) {
 	}
 }
 
-// Rows of MQTT 3.1.1 section 4.7.
-func TestTopicMatching(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		filter, topic string
-		want          bool
-	}{
-		{"a/b", "a/b", true},
-		{"a/b", "a/c", false},
-		{"a/b", "a", false},
-		{"a", "a/b", false},
-		{"a/+", "a/b", true},
-		{"a/+", "a", false},
-		{"a/+", "a/b/c", false},
-		{"a/+", "a/", true},
-		{"+/+", "/x", true},
-		{"+/b/+", "a/b/c", true},
-		{"#", "a/b", true},
-		{"a/#", "a/b/c", true},
-		{"a/#", "a", true},
-		{"a/#", "ab", false},
-		{"#", "$SYS/x", false},
-		{"+/x", "$SYS/x", false},
-		{"$SYS/#", "$SYS/x", true},
-	} {
-		if got := Matches(c.filter, c.topic); got != c.want {
-			t.Errorf("%q matches %q: %v", c.filter, c.topic, got)
-		}
-	}
-	for filter, want := range map[string]bool{"a/+/b": true, "#": true, "a/#": true, "a/#/b": false, "a+": false, "a/b#": false, "+": true} {
-		if got := validFilter(filter); got != want {
-			t.Errorf("filter %q valid: %v", filter, got)
-		}
-	}
-}
-
 // Full jitter: evenly between 0 and a bound that doubles up to the cap.
 func TestBackoff(t *testing.T) {
 	t.Parallel()

@@ -90,7 +90,7 @@ func explain(broker Broker, err error) error {
 		return say("nothing listens there; check the address, and that the broker runs")
 	case errors.Is(err, errNoAnswer), errors.Is(err, os.ErrDeadlineExceeded):
 		return say("it does not answer; check the address, the network and firewalls")
-	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, net.ErrClosed):
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, net.ErrClosed), errors.Is(err, errClosed):
 		return say("the connection was closed")
 	case errors.Is(err, paho.ErrNotConnected):
 		return say("the connection was lost")
