@@ -122,29 +122,27 @@ func TestPortInUseIsOneLine(t *testing.T) {
 	}
 }
 
-func TestADataDirectoryHasOneUser(t *testing.T) {
+func TestTheDataDirectoryIsMade(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "a", "b")
-	unlock, err := LockDir("skerry-master", dir)
-	if err != nil {
-		t.Fatal(err)
+	for range 2 {
+		if err := MakeDir(dir); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
 		t.Errorf("mode of the directory: %v, %v", info.Mode(), err)
 	}
-	_, err = LockDir("skerry-master", dir)
-	if err == nil || !strings.Contains(err.Error(), "another skerry-master (pid ") || strings.Contains(err.Error(), "\n") {
-		t.Errorf("second user: %v", err)
+	if entries, _ := os.ReadDir(dir); len(entries) != 0 {
+		t.Errorf("left behind: %v", entries)
 	}
-	unlock()
-	unlock, err = LockDir("skerry-master", dir)
-	if err != nil {
-		t.Fatalf("after the first has gone: %v", err)
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
 	}
-	unlock()
-
-	if _, err := LockDir("skerry-master", filepath.Join(dir, "lock", "x")); err == nil || !strings.HasPrefix(err.Error(), "--data-dir ") {
-		t.Errorf("below a file: %v", err)
+	want := "--data-dir " + file + "/x: not a directory; choose another directory"
+	if err := MakeDir(filepath.Join(file, "x")); err == nil || err.Error() != want {
+		t.Errorf("below a file: %v, want %s", err, want)
 	}
 }
 

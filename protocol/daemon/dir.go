@@ -6,49 +6,26 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
-
-	"golang.org/x/sys/unix"
 )
 
-// LockDir creates the data directory (mode 0700) if need be and takes it for this process, until the process
-// ends or close is called. The error says who has it, or what to do.
-func LockDir(program, dir string) (close func(), err error) {
+// MakeDir creates the data directory (mode 0700) if need be, and makes sure that this process may write there.
+// The error says what to do.
+func MakeDir(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, dirError(dir, err)
+		return dirError(dir, err)
 	}
-	file, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	probe, err := os.CreateTemp(dir, ".probe.*")
 	if err != nil {
-		return nil, dirError(dir, err)
+		return dirError(dir, err)
 	}
-	if err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
-		defer file.Close()
-		if !errors.Is(err, unix.EWOULDBLOCK) {
-			return nil, dirError(dir, err)
-		}
-		var pid [20]byte
-		n, _ := file.Read(pid[:])
-		return nil, fmt.Errorf("--data-dir %s: another %s (pid %s) uses it; stop that one, or give this one a directory of its own",
-			dir, program, strings.TrimSpace(string(pid[:n])))
-	}
-	// For the message above only: losing it in a power cut does no harm.
-	if err := errors.Join(file.Truncate(0), writeString(file, fmt.Sprintln(os.Getpid()))); err != nil {
-		file.Close()
-		return nil, dirError(dir, err)
-	}
-	return func() { file.Close() }, nil
-}
-
-func writeString(file *os.File, text string) error {
-	_, err := file.WriteAt([]byte(text), 0)
-	return err
+	return errors.Join(probe.Close(), os.Remove(probe.Name()))
 }
 
 func dirError(dir string, err error) error {
 	if errors.Is(err, fs.ErrPermission) {
 		return fmt.Errorf("--data-dir %s: no permission to write there; run as root, or choose another directory", dir)
 	}
-	return fmt.Errorf("--data-dir %s: %w", dir, plainPathError(err))
+	return fmt.Errorf("--data-dir %s: %w; choose another directory", dir, plainPathError(err))
 }
 
 // WriteFile replaces a file as one step that a power cut can't halve: written aside, synced, renamed.
