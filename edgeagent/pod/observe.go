@@ -9,9 +9,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/skerry-edge/skerry/edgeagent/engine"
-	shared "github.com/skerry-edge/skerry/protocol/pod"
-
 	"github.com/skerry-edge/skerry/protocol/clock"
+	shared "github.com/skerry-edge/skerry/protocol/pod"
 )
 
 // lostReason is the kubelet's word for a container that ran and is not there any more.
