@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/skerry-edge/skerry/master/change"
 	"github.com/skerry-edge/skerry/master/resource"
@@ -126,23 +127,27 @@ func TestConfigMapsTravel(t *testing.T) {
 // A late report about a pod can't touch the pod that took its name, and a node can't report on another's pods.
 func TestReportsAreByUIDAndNode(t *testing.T) {
 	w := newWorld(t, 1)
-	w.addNode("n1")
+	n := w.addNode("n1")
 	w.addNode("n2")
 	w.advance(time.Second)
-	n := w.nodes[0]
-	n.wanted["old"] = &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "a", UID: "old"}}
-	n.wanted["u2"] = &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "b", UID: "u2"}}
 	now := metav1.NewTime(w.now.Wall)
 	deleted := func(p *corev1.Pod) { p.DeletionTimestamp = &now }
-	n.wanted["old"].DeletionTimestamp, n.wanted["u2"].DeletionTimestamp = &now, &now
-	n.version++
-	w.nodes[1].disk.full = true // n2 never hears of b, so that only n1 speaks of it
-	w.bind("a", "new", "elsewhere", deleted)
+	for _, d := range w.nodes {
+		d.disk.full = true // the nodes never hear of the pods: only what n1 makes up below is reported
+	}
+	w.bind("a", "new", "n1", deleted)
 	w.bind("b", "u2", "n2", deleted)
+	w.advance(time.Second)
+	for name, uid := range map[string]string{"a": "old", "b": "u2"} {
+		pod := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: name, UID: types.UID(uid)}}
+		deleted(pod)
+		n.wanted[uid] = pod // it reports both as gone
+	}
+	n.version++
 	n.woken = true
-	w.advance(5 * time.Second)
-	equal(t, "pod a", w.pods("elsewhere"), "a/new Pending")
-	equal(t, "pod b", w.pods("n2"), "b/u2 Pending")
+	w.advance(time.Second)
+	equal(t, "pods of n1", w.pods("n1"), "a/new Pending")
+	equal(t, "pods of n2", w.pods("n2"), "b/u2 Pending")
 }
 
 // A pod that has ended stays ended, whatever a node that comes back says.
@@ -287,6 +292,23 @@ func TestMasterRestartIsCheap(t *testing.T) {
 	w.bind("b", "u2", "n1")
 	w.advance(time.Second)
 	equal(t, "the node runs", n.pods(), "a/u1 Running, b/u2 Running")
+}
+
+// An announcement that is lost does not leave a node deaf until the next one: its messages show that it does not
+// know who leads.
+func TestALostAnnouncementIsRepeated(t *testing.T) {
+	w := newWorld(t, 1)
+	n := w.addNode("n1")
+	w.advance(time.Minute)
+	w.bus.Cut("n1", false, true)
+	w.restartMaster()
+	w.advance(time.Second)
+	w.bus.Cut("n1", false, false)
+	w.advance(35 * time.Second) // a heartbeat, an announcement an interval later, a hello within another one
+	equal(t, "highest epoch", n.disk.epoch, message.Epoch(w.store.Epoch()))
+	if seen, ok := w.seenOf("n1"); !ok || !seen.Online {
+		t.Error("the new master has not heard the node")
+	}
 }
 
 // A will makes the node's record say offline at once; the next message of the node takes that back.
