@@ -107,6 +107,9 @@ func New(config Config) *Link {
 	return l
 }
 
+// Wake makes Run call Step soon.
+func (l *Link) Wake() { l.awake() }
+
 // awake makes Run call Step soon.
 func (l *Link) awake() {
 	select {

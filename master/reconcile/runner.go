@@ -185,6 +185,9 @@ func (r *Runner) next(now clock.Now) clock.Now {
 	return next
 }
 
+// Wake makes Run call Step soon.
+func (r *Runner) Wake() { r.ring() }
+
 func (r *Runner) ring() {
 	select {
 	case r.wake <- struct{}{}:

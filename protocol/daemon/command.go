@@ -117,7 +117,7 @@ func (c Command) run(ctx context.Context, metrics string, stdout, stderr io.Writ
 	stopNotify := d.startNotify()
 	defer stopNotify()
 	if metrics != "" {
-		stopServing, err := d.serveHealth(metrics)
+		_, stopServing, err := d.serveHealth(metrics)
 		if err != nil {
 			return err
 		}

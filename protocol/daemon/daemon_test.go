@@ -3,7 +3,6 @@ package daemon
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -12,9 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
-
-	"github.com/rs/zerolog"
 
 	"github.com/skerry-edge/skerry/protocol/clock"
 )
@@ -22,20 +20,14 @@ import (
 // serve starts the health listener of a daemon on a free port and returns a way to ask it.
 func serve(t *testing.T, d *Daemon) func(path string) (int, string) {
 	t.Helper()
-	var logged bytes.Buffer
-	d.Log = zerolog.New(&logged)
 	d.Registry = NewRegistry("skerry-test")
-	stop, err := d.serveHealth("127.0.0.1:0")
+	address, stop, err := d.serveHealth("127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(stop)
-	var line struct{ Address string }
-	if err := json.Unmarshal(logged.Bytes(), &line); err != nil {
-		t.Fatalf("log %q: %v", &logged, err)
-	}
 	return func(path string) (int, string) {
-		response, err := http.Get("http://" + line.Address + path)
+		response, err := http.Get("http://" + address + path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -75,8 +67,7 @@ func TestHealthListener(t *testing.T) {
 		t.Errorf("/debug/pprof/ answers %d", code)
 	}
 
-	stuck := clock.Now{Boot: Clock().Boot - time.Hour}
-	d.Health.Loop("reconcile", time.Minute, func() clock.Now { return stuck })
+	d.Health.Loop("reconcile").Started(Clock().Add(-time.Hour), func() {})
 	if code, body := get("/healthz"); code != 503 || !strings.HasPrefix(body, "reconcile has not stepped for 1h0m") {
 		t.Errorf("a hung loop: /healthz says %d %q", code, body)
 	}
@@ -86,13 +77,18 @@ func TestALoopThatReadsItsClockIsAlive(t *testing.T) {
 	t.Parallel()
 	var h Health
 	now := clock.Now{Boot: time.Hour}
-	read := h.Loop("reconcile", time.Minute, func() clock.Now { return now })
-	now = now.Add(time.Minute)
+	loop := h.Loop("reconcile")
+	read := loop.Clock(func() clock.Now { return now })
+	if err := h.Alive(now.Add(time.Hour)); err != nil {
+		t.Errorf("before it was started: %v", err)
+	}
+	loop.Started(now, func() {})
+	now = now.Add(hang)
 	if err := h.Alive(now); err != nil {
 		t.Errorf("after exactly its limit: %v", err)
 	}
 	now = now.Add(time.Second)
-	if err := h.Alive(now); err == nil || err.Error() != "reconcile has not stepped for 1m1s" {
+	if err := h.Alive(now); err == nil || err.Error() != "reconcile has not stepped for 2m1s" {
 		t.Errorf("a second later: %v", err)
 	}
 	if read() != now {
@@ -101,6 +97,24 @@ func TestALoopThatReadsItsClockIsAlive(t *testing.T) {
 	if err := h.Alive(now); err != nil {
 		t.Errorf("after a step: %v", err)
 	}
+}
+
+// Loops that wait for something to happen are woken, so that a hung one can be told from an idle one.
+func TestLoopsAreWoken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var h Health
+		woken := 0
+		h.Loop("idle").Started(clock.Now{}, func() { woken++ })
+		h.Loop("not started")
+		done := make(chan struct{})
+		go h.pulse(done)
+		time.Sleep(3*pulse + time.Second)
+		close(done)
+		synctest.Wait()
+		if woken != 3 {
+			t.Errorf("woken %d times in three pulses", woken)
+		}
+	})
 }
 
 func TestPortInUseIsOneLine(t *testing.T) {

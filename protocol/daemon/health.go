@@ -30,13 +30,19 @@ type check struct {
 	ready func() error
 }
 
-// Loop watches one of the program's loops: it notes when the loop last read the clock, which each Step begins
-// with.
+// Loop watches one of the program's loops, which reads its clock at the beginning of each Step.
 type Loop struct {
-	name  string
-	limit time.Duration
-	last  atomic.Int64 // boot time of the last reading
+	name string
+	last atomic.Int64           // boot time of the last reading
+	wake atomic.Pointer[func()] // makes the loop step
 }
+
+// A loop that waits for something to happen is woken every pulse; one that has not stepped for hang counts as
+// hung. A Step may wait for a slow disk.
+const (
+	pulse = 20 * time.Second
+	hang  = 2 * time.Minute
+)
 
 // Check adds a condition of readiness. ready may be called from any goroutine, answers at once, and its error
 // says in one line what is missing and what to do.
@@ -46,18 +52,48 @@ func (h *Health) Check(name string, ready func() error) {
 	h.checks = append(h.checks, check{name, ready})
 }
 
-// Loop adds a loop that must read its clock at least every limit, or the program counts as hung. The returned
-// source is the loop's clock.
-func (h *Health) Loop(name string, limit time.Duration, source clock.Source) clock.Source {
-	loop := &Loop{name: name, limit: limit}
-	loop.last.Store(int64(source().Boot))
+// Loop adds a loop. It counts from the call of Started on.
+func (h *Health) Loop(name string) *Loop {
+	loop := &Loop{name: name}
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.loops = append(h.loops, loop)
-	h.mu.Unlock()
+	return loop
+}
+
+// Clock is the clock to give to the loop.
+func (l *Loop) Clock(source clock.Source) clock.Source {
 	return func() clock.Now {
 		now := source()
-		loop.last.Store(int64(now.Boot))
+		l.last.Store(int64(now.Boot))
 		return now
+	}
+}
+
+// Started says that the loop is about to run, and how to make it step.
+func (l *Loop) Started(now clock.Now, wake func()) {
+	l.last.Store(int64(now.Boot))
+	l.wake.Store(&wake)
+}
+
+// pulse wakes the loops until done.
+func (h *Health) pulse(done <-chan struct{}) {
+	ticker := time.NewTicker(pulse)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-done:
+			return
+		case <-ticker.C:
+		}
+		h.mu.Lock()
+		loops := h.loops
+		h.mu.Unlock()
+		for _, l := range loops {
+			if wake := l.wake.Load(); wake != nil {
+				(*wake)()
+			}
+		}
 	}
 }
 
@@ -65,9 +101,10 @@ func (h *Health) Loop(name string, limit time.Duration, source clock.Source) clo
 func (h *Health) Alive(now clock.Now) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, loop := range h.loops {
-		if silent := now.Boot - time.Duration(loop.last.Load()); silent > loop.limit {
-			return fmt.Errorf("%s has not stepped for %s", loop.name, silent.Round(time.Second))
+	for _, l := range h.loops {
+		silent := now.Boot - time.Duration(l.last.Load())
+		if l.wake.Load() != nil && silent > hang {
+			return fmt.Errorf("%s has not stepped for %s", l.name, silent.Round(time.Second))
 		}
 	}
 	return nil
@@ -103,11 +140,12 @@ func NewRegistry(program string) *prometheus.Registry {
 	return registry
 }
 
-// serveHealth answers on the address of --metrics-listen until stop is called.
-func (d *Daemon) serveHealth(address string) (stop func(), err error) {
+// serveHealth answers on the address of --metrics-listen until stop is called. It logs nothing: what ends the
+// program at its start is one line.
+func (d *Daemon) serveHealth(address string) (at string, stop func(), err error) {
 	listener, err := Listen("metrics-listen", address)
 	if err != nil {
-		return nil, err
+		return "", nil, err
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -128,8 +166,7 @@ func (d *Daemon) serveHealth(address string) (stop func(), err error) {
 		defer close(done)
 		server.Serve(listener) // ends when the server is closed below
 	}()
-	d.Log.Info().Str("address", listener.Addr().String()).Msg("health and metrics are served")
-	return func() { server.Close(); <-done }, nil
+	return listener.Addr().String(), func() { server.Close(); <-done }, nil
 }
 
 func respond(w http.ResponseWriter, text string, err error) {
