@@ -29,7 +29,7 @@ func podSpecFields() *allowed {
 		"volumes.name", // a volume of any kind is refused by the name of its kind
 
 		"affinity={}", "automountServiceAccountToken=false", "dnsPolicy=ClusterFirst|Default",
-		"enableServiceLinks=true|false", "hostUsers=true", "os.name=linux",
+		"enableServiceLinks", "hostUsers=true", "os.name=linux",
 		"preemptionPolicy=PreemptLowerPriority", "priority=0", "schedulerName=default-scheduler",
 		"serviceAccount=default", "serviceAccountName=default", "setHostnameAsFQDN=false",
 		"shareProcessNamespace=false",

@@ -1,6 +1,8 @@
 package resource
 
 import (
+	"slices"
+
 	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -82,7 +84,7 @@ func oneOf[T ~string](path *field.Path, value T, supported ...T) field.ErrorList
 			return nil
 		}
 	}
-	return field.ErrorList{field.NotSupported(path, value, supported)}
+	return field.ErrorList{field.NotSupported(path, value, slices.Sorted(slices.Values(supported)))}
 }
 
 // notNegative checks an optional number.
