@@ -50,6 +50,7 @@ func newAPI(t *testing.T, edit ...func(*Config)) *api {
 	for _, e := range edit {
 		e(&c)
 	}
+	a.store = c.Store
 	var err error
 	if a.server, err = New(c); err != nil {
 		t.Fatal(err)
