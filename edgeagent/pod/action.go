@@ -75,6 +75,7 @@ func (a Action) String() string {
 // Result is what became of an action.
 type Result struct {
 	Err     error
+	GivenUp bool   // it was cancelled: Err says nothing about the pod
 	Pulled  bool   // Pull: something was fetched; otherwise the image was present
 	Digest  string // Pull
 	NetPath string // Prepare

@@ -1,7 +1,6 @@
 package pod
 
 import (
-	"context"
 	"errors"
 	"fmt"
 
@@ -15,7 +14,7 @@ import (
 // Done takes note of what became of an action. That an engine was away, or that the action was given up, says
 // nothing about the pod. The events that it gives come out with the next Decision.
 func (m *Memory) Done(a Action, r Result, now clock.Now) {
-	if errors.Is(r.Err, engine.ErrAway) || errors.Is(r.Err, context.Canceled) {
+	if r.GivenUp || errors.Is(r.Err, engine.ErrAway) {
 		return
 	}
 	switch a.Kind {

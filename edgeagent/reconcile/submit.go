@@ -32,6 +32,7 @@ func (r *Reconciler) submit(a pod.Action) {
 	result := &pod.Result{}
 	w.cancel = r.cfg.Executor.Submit(lane(a.Kind), func(ctx context.Context) {
 		*result = r.carryOut(ctx, a)
+		result.GivenUp = errors.Is(result.Err, context.Canceled)
 	}, func() {
 		r.mu.Lock()
 		r.finished = append(r.finished, finished{action: a, result: *result})
