@@ -157,13 +157,8 @@ func (s *sync) newPod(ordinal int) *corev1.Pod {
 		}
 		seed += "'"
 	}
-	if resource.Pods.Default != nil {
-		resource.Pods.Default(p)
-	}
-	if resource.Pods.PrepareCreate != nil {
-		resource.Pods.PrepareCreate(p)
-	}
-	p.Status.Phase = corev1.PodPending
+	resource.Pods.Default(p)
+	resource.Pods.PrepareCreate(p)
 	return p
 }
 

@@ -1,0 +1,223 @@
+package node
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/skerry-edge/skerry/master/change"
+	"github.com/skerry-edge/skerry/master/resource"
+	"github.com/skerry-edge/skerry/protocol/clock"
+)
+
+// groupSize is how many changes share one commit, about.
+const groupSize = 64
+
+// reasonNotReady is that of the condition Ready of a pod whose node is lost.
+const reasonNotReady = "NodeNotReady"
+
+// task is the work on one node in one plan.
+type task struct {
+	*Controller
+	view   change.View
+	now    clock.Now
+	node   *node
+	group  *resource.Group
+	groups [][]change.Change
+}
+
+func (t *task) run() {
+	rec, ok := t.view.Get(resource.Nodes.Key("", t.node.name))
+	if !ok {
+		return
+	}
+	object, err := resource.As[*corev1.Node](resource.Nodes, rec)
+	if err != nil || object.UID != t.node.uid {
+		return
+	}
+	changed, returned := t.update(object)
+	if changed {
+		t.open().Put(resource.Nodes, object, rec.Rev, t.node.state.String())
+	}
+	t.node.again = clock.Never
+	taints := noExecute(object)
+	if returned || len(taints) > 0 || t.node.state == lost {
+		t.pods(taints, returned)
+	}
+	t.flush()
+}
+
+func noExecute(object *corev1.Node) []corev1.Taint {
+	return slices.DeleteFunc(slices.Clone(object.Spec.Taints), func(t corev1.Taint) bool {
+		return t.Effect != corev1.TaintEffectNoExecute
+	})
+}
+
+// pods deals with each pod of a node that is lost, tainted or back.
+func (t *task) pods(taints []corev1.Taint, returned bool) {
+	for rec := range t.view.Indexed(resource.Pods.Kind, "spec.nodeName", t.node.name) {
+		pod, err := resource.As[*corev1.Pod](resource.Pods, rec)
+		if err != nil || resource.Ended(pod) {
+			continue
+		}
+		gone := t.node.state == lost
+		switch due := t.due(pod, taints); {
+		case pod.DeletionTimestamp != nil && gone:
+			// Nobody is left to say that it has ended.
+			t.open().DeleteNow(resource.Pods, pod, rec.Rev, "it was being deleted and its node is lost")
+		case pod.DeletionTimestamp != nil:
+		case !t.now.Reached(due):
+			t.node.again = clock.Earliest(t.node.again, due)
+			t.ready(pod, rec, gone, returned)
+		case t.blind() || t.node.state == fresh:
+			// A node that can't be heard, or was lost before this master's start, has its time to return.
+		case !gone:
+			t.tell(pod, corev1.EventTypeNormal, "TaintManagerEviction", "Marking for deletion Pod "+pod.Namespace+"/"+pod.Name)
+			t.open().Delete(resource.Pods, pod, rec.Rev, "a taint of its node evicts it")
+		case !t.replace(pod, rec):
+			t.ready(pod, rec, gone, returned)
+		}
+		if t.group != nil && t.group.Len() >= groupSize {
+			t.flush()
+		}
+	}
+}
+
+// due is when a pod's tolerations of the taints end: now or before for one that bears a taint not at all, never
+// for one that bears all for good.
+func (t *task) due(pod *corev1.Pod, taints []corev1.Taint) clock.Now {
+	due := clock.Never
+	for i := range taints {
+		taint := &taints[i]
+		borne, seconds := false, int64(-1)
+		for j := range pod.Spec.Tolerations {
+			toleration := &pod.Spec.Tolerations[j]
+			if !resource.Tolerates(toleration, taint) {
+				continue
+			}
+			borne = true
+			if s := toleration.TolerationSeconds; s != nil && (seconds < 0 || *s < seconds) {
+				seconds = max(*s, 0)
+			}
+		}
+		switch {
+		case !borne:
+			return clock.Now{}
+		case seconds >= 0:
+			due = clock.Earliest(due, t.tainted(taint).Add(time.Duration(seconds)*time.Second))
+		}
+	}
+	return due
+}
+
+// tainted is when this planner first saw a taint.
+func (t *task) tainted(taint *corev1.Taint) clock.Now {
+	if taint.Key == corev1.TaintNodeUnreachable && t.node.state == lost {
+		return t.node.lostAt
+	}
+	key := taintKey{taint.Key, taint.Value}
+	if at, ok := t.node.taintedAt[key]; ok {
+		return at
+	}
+	t.node.taintedAt[key] = t.now
+	return t.now
+}
+
+// replace lets a pod of a lost node run elsewhere, or ends it; false when it has to stay.
+func (t *task) replace(pod *corev1.Pod, rec change.Record) bool {
+	pinned := pod.Annotations[resource.AnnotationScheduled] != "true"
+	if pinned || !t.elsewhere(pod) {
+		return false
+	}
+	where := "Node " + t.node.name + " which was running pod " + pod.Name + " is unresponsive"
+	switch {
+	case metav1.GetControllerOfNoCopy(pod) != nil:
+		t.tell(pod, corev1.EventTypeNormal, "TaintManagerEviction", "Marking for deletion Pod "+pod.Namespace+"/"+pod.Name)
+		t.open().DeleteNow(resource.Pods, pod, rec.Rev, "its node is lost and its controller replaces it")
+	case pod.Spec.RestartPolicy == corev1.RestartPolicyNever:
+		t.tell(pod, corev1.EventTypeWarning, "NodeLost", where)
+		pod.Status.Phase, pod.Status.Reason, pod.Status.Message = corev1.PodFailed, "NodeLost", where
+		t.open().Put(resource.Pods, pod, rec.Rev, "its node is lost and it does not restart")
+	default:
+		t.tell(pod, corev1.EventTypeNormal, "TaintManagerEviction", "Moving Pod "+pod.Namespace+"/"+pod.Name+" away from lost node "+t.node.name)
+		t.open().Put(resource.Pods, t.successor(pod), rec.Rev, "its node is lost and nobody else replaces it")
+	}
+	return true
+}
+
+// elsewhere reports whether another node that is up could take the pod.
+func (t *task) elsewhere(pod *corev1.Pod) bool {
+	for _, n := range t.nodes {
+		if n != t.node && n.takes(pod) {
+			return true
+		}
+	}
+	return false
+}
+
+// successor is the pod that takes a bare one's place and name. In the store it takes its record, too, so that
+// at no revision there are two or none.
+func (t *task) successor(pod *corev1.Pod) *corev1.Pod {
+	next := pod.DeepCopy()
+	next.UID = resource.DeriveUID(fmt.Sprintf("%s %s moved", pod.UID, t.view.Rev()))
+	next.CreationTimestamp = *t.time()
+	delete(next.Annotations, resource.AnnotationScheduled)
+	next.Spec.NodeName = ""
+	resource.Pods.PrepareCreate(next)
+	return next
+}
+
+// ready makes a pod of a lost node not Ready, and, once the node is back, what its containers are: its agent
+// repeats nothing that has not changed.
+func (t *task) ready(pod *corev1.Pod, rec change.Record, gone, returned bool) {
+	c := resource.PodCondition(pod, corev1.PodReady)
+	switch {
+	case c == nil:
+	case gone && c.Status == corev1.ConditionTrue:
+		t.tell(pod, corev1.EventTypeWarning, "NodeNotReady", "Node is not ready")
+		*c = corev1.PodCondition{
+			Type: corev1.PodReady, Status: corev1.ConditionFalse, Reason: reasonNotReady,
+			Message: "node " + t.node.name + " is lost", LastTransitionTime: *t.time(),
+		}
+		t.open().Put(resource.Pods, pod, rec.Rev, "its node is lost")
+	case returned && c.Reason == reasonNotReady:
+		containers := resource.PodCondition(pod, corev1.ContainersReady)
+		if containers == nil {
+			return
+		}
+		*c = corev1.PodCondition{
+			Type: corev1.PodReady, Status: containers.Status, Reason: containers.Reason, Message: containers.Message,
+			LastTransitionTime: *t.time(),
+		}
+		t.open().Put(resource.Pods, pod, rec.Rev, "its node is back")
+	}
+}
+
+func (t *task) tell(pod *corev1.Pod, kind, reason, message string) {
+	t.open().Record(resource.Occurrence{
+		About: resource.Pods.Reference(pod.Namespace, pod.Name, pod.UID), Type: kind, Reason: reason, Message: message,
+		Component: component,
+	})
+}
+
+// open is the group to write into.
+func (t *task) open() *resource.Group {
+	if t.group == nil {
+		t.group = resource.NewGroup(t.view, t.now.Wall)
+	}
+	return t.group
+}
+
+func (t *task) flush() {
+	if t.group != nil && t.group.Len() > 0 {
+		t.groups = append(t.groups, t.group.Changes())
+	}
+	t.group = nil
+}
+
+func (s state) String() string {
+	return [...]string{"unjudged", "waits to be heard", "alive", "suspect", "lost"}[s]
+}

@@ -1,0 +1,145 @@
+package node
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/skerry-edge/skerry/master/resource"
+	"github.com/skerry-edge/skerry/protocol/clock"
+)
+
+// state is what the controller holds a node to be.
+type state int
+
+const (
+	unjudged state = iota
+	fresh          // not heard of since the master's start, and not yet overdue
+	alive
+	suspect // alive, but its connection has ended without a word
+	lost
+)
+
+// node is what the controller knows of a node.
+type node struct {
+	name     string
+	uid      types.UID
+	labels   map[string]string
+	taints   []corev1.Taint
+	cordoned bool
+
+	state  state
+	since  clock.Now // when this planner first judged it
+	lostAt clock.Now
+	// lastWord is when a lost node was last heard of, by the boot clock: only a later word revives it.
+	lastWord time.Duration
+	dirty    bool
+	again    clock.Now // when a toleration ends next
+	// taintedAt is when this planner first saw a taint with effect NoExecute.
+	taintedAt map[taintKey]clock.Now
+}
+
+type taintKey struct{ key, value string }
+
+func read(object *corev1.Node) *node {
+	n := &node{
+		name: object.Name, uid: object.UID, labels: object.Labels, cordoned: object.Spec.Unschedulable,
+		dirty: true, again: clock.Never, taintedAt: map[taintKey]clock.Now{},
+	}
+	for _, t := range object.Spec.Taints {
+		n.taints = append(n.taints, corev1.Taint{Key: t.Key, Value: t.Value, Effect: t.Effect})
+	}
+	return n
+}
+
+// keep takes over what the planner has found out about the node itself.
+func (n *node) keep(before *node) {
+	n.state, n.since, n.again = before.state, before.since, before.again
+	n.lostAt, n.lastWord = before.lostAt, before.lastWord
+	for _, t := range n.taints {
+		if at, ok := before.taintedAt[taintKey{t.Key, t.Value}]; ok && t.Effect == corev1.TaintEffectNoExecute {
+			n.taintedAt[taintKey{t.Key, t.Value}] = at
+		}
+	}
+}
+
+// takesLike reports whether both take the same pods.
+func (n *node) takesLike(o *node) bool {
+	return n.uid == o.uid && n.cordoned == o.cordoned && slices.Equal(n.taints, o.taints) && maps.Equal(n.labels, o.labels)
+}
+
+// evicts reports whether pods may have to leave the node.
+func (n *node) evicts() bool {
+	return n.state == lost || slices.ContainsFunc(n.taints, func(t corev1.Taint) bool {
+		return t.Effect == corev1.TaintEffectNoExecute
+	})
+}
+
+func byName(a, b *node) int { return strings.Compare(a.name, b.name) }
+
+// judge says what a node is now, and until when it is if nothing is heard.
+func (c *Controller) judge(n *node, now clock.Now) (state, clock.Now) {
+	if n.state == unjudged {
+		n.since = now
+	}
+	seen, heard := c.seen[n.name]
+	if n.state == lost && seen.HeardBoot <= n.lastWord {
+		return lost, clock.Never
+	}
+	deadline := later(c.config.Start, n.since).Add(c.config.NodeTimeout)
+	if heard {
+		deadline = later(c.config.Start, seen.Heard()).Add(c.config.NodeTimeout)
+	}
+	up := c.config.Start
+	if c.link != nil {
+		up = c.link.Heard()
+		deadline = later(deadline, up.Add(c.backoffCap()+c.config.Heartbeat))
+	}
+	offline := heard && !seen.Online && seen.OfflineBoot >= up.Boot
+	if offline {
+		will := clock.Now{Boot: seen.OfflineBoot}.Add(c.config.SuspectTimeout)
+		deadline = clock.Earliest(deadline, will)
+	}
+	if c.blind() {
+		deadline = clock.Never // nothing can be heard, so silence says nothing
+	}
+	switch {
+	case now.Reached(deadline):
+		return lost, clock.Never
+	case !heard:
+		return fresh, deadline
+	case offline:
+		return suspect, deadline
+	}
+	return alive, deadline
+}
+
+// blind reports whether the master has no broker.
+func (c *Controller) blind() bool { return c.link != nil && !c.link.Online }
+
+// backoffCap is the longest wait of an agent between attempts to connect (edgeagent/masterlink).
+func (c *Controller) backoffCap() time.Duration { return min(maxBackoff, c.config.NodeTimeout/2) }
+
+func later(a, b clock.Now) clock.Now {
+	if a.Boot > b.Boot {
+		return a
+	}
+	return b
+}
+
+// takes reports whether a pod that has to go could go to the node.
+func (n *node) takes(pod *corev1.Pod) bool {
+	if n.state != alive && n.state != suspect || n.cordoned {
+		return false
+	}
+	for key, value := range pod.Spec.NodeSelector {
+		if have, ok := n.labels[key]; !ok || have != value {
+			return false
+		}
+	}
+	return resource.Untolerated(pod.Spec.Tolerations, n.taints, corev1.TaintEffectNoSchedule, corev1.TaintEffectNoExecute) == nil
+}
