@@ -23,9 +23,7 @@ func fixedClock() clock.Now { return clock.Now{Wall: time.Unix(1e9, 0)} }
 // and the snapshot stands in. Nothing in between, and never a panic.
 func TestDamage(t *testing.T) {
 	source, _ := mustOpen(t, Config{Dir: t.TempDir()})
-	for i := range 30 {
-		write(t, source, key(fmt.Sprint("old", i)), strings.Repeat("x", i*40))
-	}
+	fill(t, source, "old")
 	if err := source.SetMeta("ca", []byte("secret")); err != nil {
 		t.Fatal(err)
 	}
@@ -33,9 +31,7 @@ func TestDamage(t *testing.T) {
 		t.Fatal(err)
 	}
 	old := list(source)
-	for i := range 30 {
-		write(t, source, key(fmt.Sprint("new", i)), strings.Repeat("y", i*40))
-	}
+	fill(t, source, "new")
 	all, epoch := list(source), source.Epoch()
 	if err := source.Close(); err != nil {
 		t.Fatal(err)
@@ -50,7 +46,7 @@ func TestDamage(t *testing.T) {
 		"cut to a page": whole[:4096], "cut to a half": whole[:30000],
 	}
 	random := rand.New(rand.NewPCG(1, 1))
-	for n := range 60 {
+	for n := range 30 {
 		damaged := bytes.Clone(whole)
 		at := random.IntN(len(bytes.TrimRight(whole, "\x00")))
 		if n%2 == 0 {
@@ -94,8 +90,20 @@ func TestDamage(t *testing.T) {
 			write(t, s, key("a"), "1")
 		})
 	}
-	if restored < 10 || restored == len(damages) {
+	if restored < 10 || restored > len(damages)-5 {
 		t.Fatalf("%d of %d damages were noticed: this proves nothing", restored, len(damages))
+	}
+}
+
+// fill writes thirty objects in one commit.
+func fill(t *testing.T, s *Store, prefix string) {
+	t.Helper()
+	var changes []change.Change
+	for i := range 30 {
+		changes = append(changes, change.Change{Key: key(fmt.Sprint(prefix, i)), Value: bytes.Repeat([]byte("x"), i*40)})
+	}
+	if _, err := s.Commit(t.Context(), changes); err != nil {
+		t.Fatal(err)
 	}
 }
 

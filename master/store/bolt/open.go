@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 
 	bbolt "go.etcd.io/bbolt"
@@ -172,7 +173,19 @@ func openChecked(path string) (db *bbolt.DB, held contents, err error) {
 	if db, err = bbolt.Open(path, 0o600, &opts); err != nil {
 		return nil, contents{}, openError(err)
 	}
-	return db, held, nil
+	return db, held, release(db)
+}
+
+// release gives back the memory of the pages that bbolt has read to find the free ones: as much as the file is
+// large, and never needed again, for the objects are in memory.
+func release(db *bbolt.DB) error {
+	return db.View(func(tx *bbolt.Tx) error {
+		_, _, errno := syscall.Syscall(syscall.SYS_MADVISE, db.Info().Data, uintptr(tx.Size()), syscall.MADV_DONTNEED)
+		if errno != 0 {
+			return fmt.Errorf("release the mapped file: %w", errno)
+		}
+		return nil
+	})
 }
 
 func create(path string) error {
