@@ -15,6 +15,8 @@ const (
 	snapshotFile = "snapshot.db"
 	epochFile    = "epoch"
 	asideSuffix  = ".new" // what a file is called until it is whole
+
+	backupPattern = "backup-*" + asideSuffix // copies on their way to somebody
 )
 
 // place makes a file appear under path whole or not at all: fill writes it under another name, to which path

@@ -80,11 +80,11 @@ func Open(config Config) (*Store, Report, error) {
 }
 
 func open(config Config) (*Store, Report, error) {
-	leftovers, err := filepath.Glob(filepath.Join(config.Dir, "*"+asideSuffix))
+	leftovers, err := filepath.Glob(filepath.Join(config.Dir, backupPattern))
 	if err != nil {
 		return nil, Report{}, fmt.Errorf("open store: %w", err)
 	}
-	for _, aside := range leftovers { // of a process that was killed
+	for _, aside := range leftovers { // of a process that was killed; place replaces the others
 		if err := removeIfThere(aside); err != nil {
 			return nil, Report{}, fmt.Errorf("open store: %w", err)
 		}

@@ -104,7 +104,7 @@ func (s *Store) Keep() error {
 // Snapshot writes a consistent copy of the whole store to w, secrets included: a file that can take the place
 // of state.db. A slow w does not hold up commits.
 func (s *Store) Snapshot(w io.Writer) error {
-	f, err := os.CreateTemp(s.config.Dir, "backup-*"+asideSuffix)
+	f, err := os.CreateTemp(s.config.Dir, backupPattern)
 	if err != nil {
 		return fmt.Errorf("take a snapshot: %w", err)
 	}
