@@ -69,7 +69,7 @@ func documents() *Documents { return New(resource.All, "v0") }
 func TestExplain(t *testing.T) {
 	for _, r := range resource.All {
 		var out strings.Builder
-		if err := explain.PrintModelDescription(nil, &out, served{documents()}, r.GVR(), false, -1, "plaintext"); err != nil {
+		if err := explain.PrintModelDescription(nil, &out, served{documents()}, r.GVR(), false, 0, "plaintext"); err != nil {
 			t.Errorf("explain %s: %v", r.GVR(), err)
 			continue
 		}
@@ -79,7 +79,7 @@ func TestExplain(t *testing.T) {
 	}
 	var out strings.Builder
 	path := []string{"spec", "containers"}
-	if err := explain.PrintModelDescription(path, &out, served{documents()}, resource.Pods.GVR(), false, -1, "plaintext"); err != nil {
+	if err := explain.PrintModelDescription(path, &out, served{documents()}, resource.Pods.GVR(), false, 0, "plaintext"); err != nil {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
@@ -92,6 +92,13 @@ func TestExplain(t *testing.T) {
 		if !strings.Contains(out.String(), want) {
 			t.Errorf("no %q in:\n%s", want, out.String())
 		}
+	}
+	out.Reset()
+	if err := explain.PrintModelDescription([]string{"spec"}, &out, served{documents()}, resource.Deployments.GVR(), true, 0, "plaintext"); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(out.String(), "maxSurge\t<IntOrString>") {
+		t.Errorf("no maxSurge in:\n%s", out.String())
 	}
 }
 
