@@ -1,0 +1,30 @@
+// Command skerry-master is the control plane of a Skerry cluster.
+package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/skerry-edge/skerry/master/server"
+	"github.com/skerry-edge/skerry/protocol/daemon"
+)
+
+func main() { os.Exit(command().Main(os.Args[1:], os.Stdout, os.Stderr)) }
+
+func command() daemon.Command {
+	var config server.Config
+	return daemon.Command{
+		Name:    "skerry-master",
+		Summary: "runs the control plane of a Skerry cluster: the Kubernetes API, the scheduler and controllers, and an MQTT broker for the nodes.",
+		Metrics: "127.0.0.1:9640",
+		Define:  config.Define,
+		Check:   config.Check,
+		Run: func(ctx context.Context, d *daemon.Daemon) error {
+			s, err := server.New(config, d)
+			if err != nil {
+				return err
+			}
+			return s.Run(ctx)
+		},
+	}
+}

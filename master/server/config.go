@@ -1,0 +1,97 @@
+package server
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/skerry-edge/skerry/protocol"
+	"github.com/skerry-edge/skerry/protocol/bus/mqtt"
+	"github.com/skerry-edge/skerry/protocol/daemon"
+	"github.com/skerry-edge/skerry/protocol/message"
+)
+
+// Config is what a user decides about a master.
+type Config struct {
+	DataDir    string
+	Cluster    string
+	APIListen  string
+	MQTTListen string        // of the embedded broker; empty with Brokers
+	Brokers    []mqtt.Broker // instead of the embedded one
+	// Advertise are the names and addresses under which others reach this master, best first; empty: those that
+	// the machine has.
+	Advertise []string
+
+	Heartbeat, NodeTimeout, SuspectTimeout time.Duration
+}
+
+// settings is what nodes are told.
+func (c Config) settings() message.Settings {
+	return message.Settings{
+		HeartbeatMillis: uint32(c.Heartbeat.Milliseconds()),
+		TimeoutMillis:   uint32(c.NodeTimeout.Milliseconds()),
+	}
+}
+
+// maxBackoff is the longest pause between two attempts to reach the broker.
+func maxBackoff(timeout time.Duration) time.Duration { return min(mqtt.MaxBackoff, timeout/2) }
+
+// Define declares the master's settings, which are parsed into c.
+func (c *Config) Define(f *daemon.Flags) {
+	f.String(&c.DataDir, nil, daemon.Flag{Name: "data-dir", Arg: "DIR", Default: "/var/lib/skerry/master",
+		Usage: "where the cluster's state and keys are kept"})
+	f.String(&c.APIListen, checkRequiredAddress, daemon.Flag{Name: "api-listen", Arg: "ADDR", Default: ":6443",
+		Usage: "address of the Kubernetes API, HTTPS"})
+	f.String(&c.MQTTListen, daemon.CheckAddress, daemon.Flag{Name: "mqtt-listen", Arg: "ADDR", Default: ":8883",
+		Usage: "address of the embedded MQTT broker, TLS; not with --broker"})
+	var broker daemon.Flag
+	broker = daemon.Flag{Name: "broker", Arg: "URL", Many: true,
+		Usage: "use this broker instead of the embedded one: mqtts:// or wss://, or without encryption tcp:// or ws://; a user and password may stand before the host",
+		Set: func(values []string) (err error) {
+			c.Brokers, err = mqtt.ParseBrokers(values)
+			if err == nil && len(c.Brokers) > 1 {
+				err = fmt.Errorf("a master connects to one broker, not %d; give one", len(c.Brokers))
+			}
+			return err
+		}}
+	f.Add(broker)
+	f.List(&c.Advertise, checkAdvertised, daemon.Flag{Name: "advertise", Arg: "ADDR[,ADDR…]",
+		Usage: "names and addresses under which nodes and users reach this master, best first: they are put into certificates and join tokens (default: the machine's addresses)"})
+	f.String(&c.Cluster, protocol.CheckLevel, daemon.Flag{Name: "cluster-name", Arg: "NAME", Default: "default",
+		Usage: "name of the cluster, part of every MQTT topic"})
+	f.Duration(&c.Heartbeat, 500*time.Millisecond, daemon.Flag{Name: "heartbeat-interval", Arg: "DURATION", Default: "10s",
+		Usage: "how often a node says that it lives"})
+	f.Duration(&c.NodeTimeout, time.Second, daemon.Flag{Name: "node-timeout", Arg: "DURATION", Default: "30s",
+		Usage: "how long a node may be silent before its pods are replaced"})
+	f.Duration(&c.SuspectTimeout, time.Second, daemon.Flag{Name: "suspect-timeout", Arg: "DURATION", Default: "15s",
+		Usage: "the same after the broker has reported the end of the node's connection; at least 1.5 heartbeat intervals"})
+}
+
+// Check looks for settings that contradict each other.
+func (c *Config) Check(f *daemon.Flags) error {
+	switch external := len(c.Brokers) > 0; {
+	case external && f.Given("mqtt-listen") && c.MQTTListen != "":
+		return fmt.Errorf("--broker and --mqtt-listen exclude each other: the first names a broker of your own, the second is for the embedded one")
+	case external:
+		c.MQTTListen = ""
+	case c.MQTTListen == "":
+		return fmt.Errorf(`--mqtt-listen "" turns the embedded broker off, so --broker must name another`)
+	}
+	if c.NodeTimeout < 2*c.Heartbeat {
+		return fmt.Errorf("--node-timeout %s is less than two of --heartbeat-interval %s: one lost message would count as a lost node; make it at least %s",
+			c.NodeTimeout, c.Heartbeat, 2*c.Heartbeat)
+	}
+	if least := c.Heartbeat * 3 / 2; c.SuspectTimeout < least {
+		if f.Given("suspect-timeout") {
+			return fmt.Errorf("--suspect-timeout %s is less than 1.5 of --heartbeat-interval %s; make it at least %s", c.SuspectTimeout, c.Heartbeat, least)
+		}
+		c.SuspectTimeout = least
+	}
+	return nil
+}
+
+func checkRequiredAddress(text string) error {
+	if text == "" {
+		return fmt.Errorf("it can't be empty; write HOST:PORT, :PORT or [IPV6]:PORT")
+	}
+	return daemon.CheckAddress(text)
+}

@@ -1,0 +1,231 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/skerry-edge/skerry/master/apiserver"
+	"github.com/skerry-edge/skerry/master/broker"
+	"github.com/skerry-edge/skerry/master/change"
+	"github.com/skerry-edge/skerry/master/nodelink"
+	"github.com/skerry-edge/skerry/master/reconcile"
+	"github.com/skerry-edge/skerry/master/resource"
+	"github.com/skerry-edge/skerry/master/store/bolt"
+	"github.com/skerry-edge/skerry/protocol"
+	"github.com/skerry-edge/skerry/protocol/bus/mqtt"
+	"github.com/skerry-edge/skerry/protocol/daemon"
+	"github.com/skerry-edge/skerry/protocol/seal"
+	"github.com/skerry-edge/skerry/protocol/stream/mux"
+)
+
+// maxStreams is how many streams (logs -f, …) may be open to one node.
+const maxStreams = 64
+
+// Server is a master. New and Run are called once each.
+type Server struct {
+	config Config
+	daemon *daemon.Daemon
+	store  *bolt.Store
+	report bolt.Report
+	id     identity
+
+	apiListener net.Listener
+	mqttPort    string
+	machine     []string // addresses
+
+	api    *apiserver.Server
+	broker *broker.Broker // nil with a foreign one
+	bus    *mqtt.Bus
+	link   *nodelink.Link
+	runner *reconcile.Runner
+	mux    *mux.Mux
+	loops  struct{ link, runner *daemon.Loop }
+}
+
+// New opens the data directory and the ports, and puts the parts together.
+func New(config Config, d *daemon.Daemon) (*Server, error) {
+	if err := daemon.MakeDir(config.DataDir); err != nil {
+		return nil, err
+	}
+	s := &Server{config: config, daemon: d, machine: machineAddresses()}
+	var err error
+	s.store, s.report, err = bolt.Open(bolt.Config{Dir: config.DataDir, Schema: resource.Schema(), Clock: daemon.Clock, Logger: d.Log})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.assemble(); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
+func (s *Server) assemble() (err error) {
+	if s.id, err = openIdentity(s.config.DataDir, s.config.Cluster); err != nil {
+		return err
+	}
+	topics, err := protocol.NewTopics(s.config.Cluster)
+	if err != nil {
+		return daemon.Usage(err)
+	}
+	certificates := newCertificates(s.id.ca, s.config.names(s.machine), daemon.Clock, s.daemon.Log)
+	if s.apiListener, err = daemon.Listen("api-listen", s.config.APIListen); err != nil {
+		return err
+	}
+	if err := s.assembleBus(topics, certificates); err != nil {
+		return err
+	}
+	run, err := newRun(s.store.Epoch())
+	if err != nil {
+		return err
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return fmt.Errorf("read the host name: %w", err)
+	}
+	s.loops.link, s.loops.runner = s.daemon.Health.Loop("the link to the nodes"), s.daemon.Health.Loop("the control loop")
+	s.mux = mux.New(mux.Config{
+		Send:       func(node string, frame []byte) error { return s.link.SendFrame(node, frame) },
+		Clock:      daemon.Clock,
+		Rand:       rand.Reader,
+		MaxStreams: maxStreams,
+	})
+	s.link = nodelink.New(nodelink.Config{
+		Store: s.store, Bus: s.bus, Topics: topics, Run: run, Master: host, Settings: s.config.settings(),
+		Sign:   func(message []byte) []byte { return s.id.sign(message) },
+		Frames: s.mux, Clock: s.loops.link.Clock(daemon.Clock), Rand: rand.Reader, Logger: s.daemon.Log, Registerer: s.daemon.Registry,
+	})
+	s.runner, err = reconcile.New(reconcile.Config{
+		Store: s.store, Planners: planners(s.config), Logger: s.daemon.Log,
+		Clock: s.loops.runner.Clock(daemon.Clock), Registerer: s.daemon.Registry,
+	})
+	if err != nil {
+		return err
+	}
+	clients := x509.NewCertPool()
+	clients.AddCert(s.id.ca.Certificate)
+	s.api, err = apiserver.New(apiserver.Config{
+		Store: s.store, Resources: resource.All, Clock: daemon.Clock, Log: s.daemon.Log, Metrics: s.daemon.Registry,
+		Certificate: certificates.get, ClientCAs: clients, Version: daemon.Version,
+		Ready:   func() error { _, err := s.daemon.Health.Ready(); return err },
+		Streams: s.mux, StreamKeepAlive: s.config.Heartbeat, StreamPatience: s.config.NodeTimeout,
+	})
+	return err
+}
+
+// assembleBus makes the bus, and the broker unless a foreign one is used.
+func (s *Server) assembleBus(topics protocol.Topics, certificates *certificates) (err error) {
+	host, err := os.Hostname()
+	if err != nil {
+		return fmt.Errorf("read the host name: %w", err)
+	}
+	config := mqtt.Config{
+		Brokers: s.config.Brokers, ClientID: mqtt.MasterClientID(s.config.Cluster, host), TakeLeave: true,
+		BackoffCap: func() time.Duration { return maxBackoff(s.config.NodeTimeout) },
+		QueueBytes: 32 << 20, QueueMessages: 16 << 10,
+		Log: s.daemon.Log, Registry: s.daemon.Registry,
+	}
+	if len(s.config.Brokers) == 0 {
+		listener, err := daemon.Listen("mqtt-listen", s.config.MQTTListen)
+		if err != nil {
+			return err
+		}
+		_, s.mqttPort, _ = net.SplitHostPort(listener.Addr().String())
+		s.broker, err = broker.New(broker.Config{
+			Topics: topics, Cluster: s.config.Cluster, Listener: listener,
+			TLS:          &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certificates.get},
+			NodePassword: seal.Token{Secret: s.id.join}.Password(),
+			Log:          s.daemon.Log, Registry: s.daemon.Registry,
+		})
+		if err != nil {
+			return errors.Join(err, listener.Close())
+		}
+		config.Dial = s.broker.Dial
+		config.User, config.Password = s.broker.MasterAccount()
+	}
+	s.bus, err = mqtt.New(config)
+	if err == nil {
+		s.daemon.Health.Check("broker", s.bus.Err)
+	}
+	return err
+}
+
+// newRun names this run of the master: each start begins an epoch, so the epoch's number orders the runs.
+func newRun(epoch change.Epoch) (seal.Run, error) {
+	var nonce [8]byte
+	if _, err := rand.Read(nonce[:]); err != nil {
+		return seal.Run{}, fmt.Errorf("read random bytes for this run: %w", err)
+	}
+	return seal.Run{Number: uint32(epoch.First() >> change.WriteBits), Nonce: binary.BigEndian.Uint64(nonce[:])}, nil
+}
+
+// Run works until ctx ends.
+func (s *Server) Run(ctx context.Context) (err error) {
+	defer func() { err = errors.Join(err, s.close()) }()
+	log := s.daemon.Log
+	if s.report.Problem != nil {
+		log.Error().Err(s.report.Problem).Str("kept_as", s.report.SetAside).Str("restored_rev", s.report.RestoredRev.String()).
+			Msg("the store's file was unusable; the last snapshot was restored, later writes are lost")
+	}
+	if s.report.CompactError != nil {
+		log.Warn().Err(s.report.CompactError).Msg("the store's file could not be compacted; it works as it is")
+	}
+	token, first, err := s.prepare(ctx)
+	if err != nil {
+		return err
+	}
+	parts, ctx := errgroup.WithContext(ctx)
+	parts.Go(func() error { return s.store.Run(ctx) })
+	if s.broker != nil {
+		parts.Go(func() error { return s.broker.Run(ctx) })
+	}
+	parts.Go(func() error { return s.bus.Run(ctx) })
+	parts.Go(func() error { return s.mux.Run(ctx) })
+	s.loops.link.Started(daemon.Clock(), s.link.Wake)
+	parts.Go(func() error { return s.link.Run(ctx) })
+	s.loops.runner.Started(daemon.Clock(), s.runner.Wake)
+	parts.Go(func() error { return s.runner.Run(ctx) })
+	parts.Go(func() error { return s.api.Run(ctx, s.apiListener) })
+	log.Info().Str("version", daemon.Version).Str("cluster", s.config.Cluster).Str("api", s.apiListener.Addr().String()).
+		Stringer("epoch", s.store.Epoch()).Msg("the master serves")
+	if first {
+		greet(s.daemon.Stdout, s.config.DataDir, s.config.Cluster, token)
+	}
+	s.daemon.Ready()
+	err = parts.Wait()
+	log.Info().Msg("the master has ended")
+	return err
+}
+
+// prepare writes what must be there before the API answers.
+func (s *Server) prepare(ctx context.Context) (token string, first bool, err error) {
+	if err := seed(ctx, s.store, daemon.Clock()); err != nil {
+		return "", false, err
+	}
+	_, apiPort, _ := net.SplitHostPort(s.apiListener.Addr().String())
+	api := s.config.advertised(s.config.APIListen, s.machine)[0]
+	if err := writeKubeconfig(s.config.DataDir, s.id, "https://"+net.JoinHostPort(api, apiPort), daemon.Clock().Wall); err != nil {
+		return "", false, err
+	}
+	if token, err = joinToken(s.config, s.id, s.mqttPort, s.config.advertised(s.config.MQTTListen, s.machine)); err != nil {
+		return "", false, err
+	}
+	first, err = writeJoinToken(s.config.DataDir, token)
+	return token, first, err
+}
+
+func (s *Server) close() error {
+	if s.apiListener != nil {
+		s.apiListener.Close() // again, when the API has served
+	}
+	return s.store.Close()
+}
