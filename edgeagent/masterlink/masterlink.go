@@ -103,6 +103,7 @@ type Health struct {
 	Answered  bool              // no hello has waited for longer than a node-timeout
 	Refused   map[string]uint64 // messages not acted upon, by reason
 	Dropped   uint64            // messages that found no room
+	Settings  message.Settings  // as the master decided, or those of Config
 }
 
 // New returns a link that has done nothing yet.
@@ -110,7 +111,7 @@ func New(config Config) *Link {
 	l := &Link{config: config, log: config.Logger, wake: make(chan struct{}, 1)}
 	l.sender = &sender{bus: config.Bus, run: config.Run}
 	l.inbox = bus.NewInbox(inboxLimit, l.Wake)
-	l.health.Store(&Health{Answered: true})
+	l.health.Store(&Health{Answered: true, Settings: config.Settings})
 	return l
 }
 

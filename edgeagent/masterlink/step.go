@@ -200,6 +200,7 @@ func (l *Link) publishHealth(refused *peer.Refused) {
 		Answered:  l.peer.Answered(),
 		Refused:   old.Refused,
 		Dropped:   l.inbox.Dropped(),
+		Settings:  l.peer.Settings(),
 	}
 	if refused != nil {
 		next.Refused = maps.Clone(old.Refused)
