@@ -17,11 +17,12 @@ const compressFrom = 128 << 10
 // answer is the body of a response: small ones get a Content-Length, large ones are compressed on the way when
 // the client can read that. It must be closed.
 type answer struct {
-	w    http.ResponseWriter
-	code int
-	gzip bool      // the client reads gzip
-	held []byte    // what has been written, while it is still small
-	out  io.Writer // where the rest goes, once it is large
+	w      http.ResponseWriter
+	code   int
+	gzip   bool      // the client reads gzip
+	held   []byte    // what has been written, while it is still small
+	out    io.Writer // where the rest goes, once it is large
+	timely func()    // ends the client's deadline
 }
 
 func newAnswer(w http.ResponseWriter, r *http.Request, code int, contentType string) *answer {
@@ -29,10 +30,17 @@ func newAnswer(w http.ResponseWriter, r *http.Request, code int, contentType str
 	header.Set("Content-Type", contentType)
 	header.Set("Cache-Control", "no-cache, private")
 	header.Add("Vary", "Accept-Encoding")
-	// The deadline is the kernel's and the peer's business, not a decision: it uses the wall clock like all
-	// of package net. A connection that can't have one, as in a test, goes without.
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout))
-	return &answer{w: w, code: code, gzip: acceptsGzip(r)}
+	return &answer{w: w, code: code, gzip: acceptsGzip(r), timely: hurry(w)}
+}
+
+// hurry gives the client writeTimeout to take what is written until the function returned is called; then the
+// connection has all the time again, for HTTP/2 ends a stream whose deadline passes even when nothing is being
+// written. A deadline is no decision of ours and uses the wall clock like all of package net. A connection that
+// can't have one, as in a test, goes without.
+func hurry(w http.ResponseWriter) (done func()) {
+	control := http.NewResponseController(w)
+	_ = control.SetWriteDeadline(time.Now().Add(writeTimeout))
+	return func() { _ = control.SetWriteDeadline(time.Time{}) }
 }
 
 func acceptsGzip(r *http.Request) bool {
@@ -77,6 +85,7 @@ func (a *answer) begin() error {
 
 // close sends what is left.
 func (a *answer) close() {
+	defer a.timely()
 	if a.out == nil {
 		a.w.Header().Set("Content-Length", strconv.Itoa(len(a.held)))
 		a.w.WriteHeader(a.code)

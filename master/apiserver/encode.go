@@ -73,7 +73,7 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, code int, f forma
 		code = http.StatusInternalServerError
 		data = []byte(`{"kind":"Status","apiVersion":"v1","status":"Failure","code":500,"reason":"InternalError","message":"the answer does not encode"}` + "\n")
 	}
-	s.writeBytes(w, r, code, f.contentType(), data)
+	s.writeBytes(w, r, code, f.media, data)
 }
 
 // writeBytes answers with a document, compressed when it is large and the client can read that.

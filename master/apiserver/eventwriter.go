@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -24,31 +23,41 @@ var errGone = errors.New("the client has gone or does not read")
 // eventWriter writes watch events: JSON documents one a line, or protobuf documents with their length before
 // them.
 type eventWriter struct {
-	call    *call
-	format  format
-	control *http.ResponseController
-	out     *bufio.Writer
-	headed  bool // the columns of the table have been sent
+	call   *call
+	format format
+	out    *bufio.Writer
+	headed bool // the columns of the table have been sent
 }
 
 // newEventWriter begins the answer.
 func newEventWriter(c *call, f format) *eventWriter {
-	contentType := f.contentType()
+	contentType := f.media
 	if f.media == mediaProtobuf {
 		contentType += ";stream=watch"
 	}
 	header := c.w.Header()
 	header.Set("Content-Type", contentType)
 	header.Set("Cache-Control", "no-cache, private")
-	w := &eventWriter{call: c, format: f, control: http.NewResponseController(c.w), out: bufio.NewWriterSize(c.w, 16<<10)}
-	w.deadline()
 	c.w.WriteHeader(http.StatusOK)
-	_ = w.control.Flush() // the client waits for the header
-	return w
+	chunks := chunkWriter{w: c.w, control: http.NewResponseController(c.w)}
+	_, _ = chunks.Write(nil) // the client waits for the header
+	return &eventWriter{call: c, format: f, out: bufio.NewWriterSize(chunks, 16<<10)}
 }
 
-// deadline gives the client time to take what comes next; a reader that is slower is dropped.
-func (w *eventWriter) deadline() { _ = w.control.SetWriteDeadline(time.Now().Add(writeTimeout)) }
+// chunkWriter sends what it is given at once. A client that doesn't take it in time is dropped.
+type chunkWriter struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+}
+
+func (c chunkWriter) Write(p []byte) (int, error) {
+	defer hurry(c.w)()
+	n, err := c.w.Write(p)
+	if err != nil {
+		return n, err
+	}
+	return n, c.control.Flush()
+}
 
 // object writes an event about an object, in the form that the client asked for.
 func (w *eventWriter) object(kind watch.EventType, o resource.Object) error {
@@ -88,7 +97,6 @@ func (w *eventWriter) fail(status *apierrors.StatusError) {
 }
 
 func (w *eventWriter) event(kind watch.EventType, o runtime.Object) error {
-	w.deadline()
 	if w.format.media == mediaProtobuf {
 		return w.protobuf(kind, o)
 	}
@@ -126,8 +134,7 @@ func (w *eventWriter) bytes(p []byte) error {
 }
 
 func (w *eventWriter) flush() error {
-	w.deadline()
-	if w.out.Flush() != nil || w.control.Flush() != nil {
+	if w.out.Flush() != nil {
 		return errGone
 	}
 	return nil

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
@@ -65,7 +66,13 @@ func (l *live) client(edit ...func(*rest.Config)) kubernetes.Interface {
 	for _, e := range edit {
 		e(&config)
 	}
-	client, err := kubernetes.NewForConfig(&config)
+	transport, err := rest.HTTPClientFor(&config)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	// The server gives connections of HTTP/2 that are open when it ends another second.
+	l.t.Cleanup(func() { utilnet.CloseIdleConnectionsFor(transport.Transport) })
+	client, err := kubernetes.NewForConfigAndClient(&config, transport)
 	if err != nil {
 		l.t.Fatal(err)
 	}

@@ -27,9 +27,6 @@ type format struct {
 	as    string // empty: the object itself
 }
 
-// contentType is the header that goes with an answer.
-func (f format) contentType() string { return f.media }
-
 // negotiate picks the first format of an Accept header that can be served, by the client's order of
 // preference; forms are the values of "as" that are possible.
 func negotiate(accept string, forms ...string) (format, bool) {

@@ -60,6 +60,7 @@ func (s *Server) describeAPI(w http.ResponseWriter, r *http.Request) bool {
 		s.fail(w, r, err, schema.GroupResource{}, "")
 		return true
 	}
+	defer hurry(w)()
 	header.Set("Content-Type", mediaJSON)
 	header.Set("Content-Length", strconv.Itoa(len(body)))
 	_, _ = w.Write(body) // a client that has gone needs no answer

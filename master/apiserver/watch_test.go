@@ -229,8 +229,12 @@ func (p *pipeWriter) WriteHeader(int)     {}
 func (p *pipeWriter) Flush()              {}
 
 func (p *pipeWriter) Write(b []byte) (int, error) {
-	p.wrote <- append([]byte(nil), b...)
-	return len(b), nil
+	select {
+	case p.wrote <- append([]byte(nil), b...):
+		return len(b), nil
+	case <-p.done:
+		return 0, context.DeadlineExceeded
+	}
 }
 
 func (p *pipeWriter) Read(b []byte) (int, error) {
@@ -244,6 +248,35 @@ func (p *pipeWriter) Read(b []byte) (int, error) {
 	n := copy(b, p.rest)
 	p.rest = p.rest[n:]
 	return n, nil
+}
+
+// A watcher that doesn't read is not waited for: it falls behind the history and is told to list again.
+func TestWatchSlowReader(t *testing.T) {
+	schema := resource.Schema()
+	schema.History = map[change.Kind]int{resource.ConfigMaps.Kind: 2}
+	a := newAPI(t, func(c *Config) { c.Store = store.NewMemory(store.Config{Schema: schema}) })
+	rev := a.put(resource.ConfigMaps, configMap("c", nil))
+	server, client := pipe(t)
+	server.(*pipeWriter).wrote = make(chan []byte) // nothing is buffered on the way
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	go a.handler.ServeHTTP(server, a.request(ask{method: "GET", path: configMapsPath + "?watch=true&resourceVersion=" + rev.String()}).WithContext(ctx))
+	for i := range 10 {
+		a.put(resource.ConfigMaps, configMap("c", map[string]string{"i": fmt.Sprint(i)}))
+	}
+	for client.Scan() {
+		var e metav1.WatchEvent
+		if err := json.Unmarshal(client.Bytes(), &e); err != nil {
+			t.Fatal(err)
+		}
+		if e.Type == string(watch.Error) {
+			if !strings.Contains(string(e.Object.Raw), `"code":410`) {
+				t.Errorf("the watch ended with %s", e.Object.Raw)
+			}
+			return
+		}
+	}
+	t.Errorf("the watch did not say that it fell behind: %v", client.Err())
 }
 
 // Watches end when the server does, so that it can.

@@ -22,7 +22,7 @@ func (c *call) writeList(code int, f format, meta metav1.ListMeta, page []change
 		if err != nil {
 			return err
 		}
-		c.writeBytes(c.w, c.r, code, f.contentType(), data)
+		c.writeBytes(c.w, c.r, code, f.media, data)
 		return nil
 	}
 	if f.media == mediaYAML {
@@ -34,10 +34,10 @@ func (c *call) writeList(code int, f format, meta metav1.ListMeta, page []change
 		if err != nil {
 			return fmt.Errorf("encode list: %w", err)
 		}
-		c.writeBytes(c.w, c.r, code, f.contentType(), data)
+		c.writeBytes(c.w, c.r, code, f.media, data)
 		return nil
 	}
-	out := newAnswer(c.w, c.r, code, f.contentType())
+	out := newAnswer(c.w, c.r, code, f.media)
 	if err := c.listJSON(out, f, meta, page); err != nil {
 		if out.out == nil {
 			return err // nothing has been sent: the answer can still be an error
