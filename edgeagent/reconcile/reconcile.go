@@ -69,6 +69,8 @@ type Config struct {
 	Node     func() plan.Node // what is known of the machine; called at each step
 	Log      zerolog.Logger
 	Changed  func() // called when statuses or events have changed; must not block; may be nil
+	// Wake, if set, is called from any goroutine whenever Step has something to do. Run needs none.
+	Wake func()
 	// Relist is how often everything is listed though nothing hints at a change; 0: a minute.
 	Relist time.Duration
 }
@@ -203,6 +205,9 @@ func (r *Reconciler) Wake() {
 	select {
 	case r.woken <- struct{}{}:
 	default:
+	}
+	if r.cfg.Wake != nil {
+		r.cfg.Wake()
 	}
 }
 

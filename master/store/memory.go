@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"sync"
 
 	"github.com/skerry-edge/skerry/master/change"
@@ -28,15 +29,21 @@ type Config struct {
 	Epoch change.Epoch
 	// Replicator is told of every durable write before it is acknowledged; nil for none.
 	Replicator Replicator
+	// Records are what an earlier run has left, and Loaded the revision that they were last written at: for a
+	// simulation that restarts a master. nil for an empty store.
+	Records iter.Seq[change.Record]
+	Loaded  change.Rev
 }
 
-// NewMemory returns an empty store.
+// NewMemory returns a store that holds Config.Records.
 func NewMemory(config Config) *Memory {
 	if config.Epoch == (change.Epoch{}) {
 		config.Epoch = config.Epoch.Next() // no client shall ever see revision 0: to Kubernetes it means "any"
 	}
 	return &Memory{
-		core:       NewCore(CoreConfig{Schema: config.Schema, Epoch: config.Epoch}),
+		core: NewCore(CoreConfig{
+			Schema: config.Schema, Epoch: config.Epoch, Records: config.Records, Loaded: config.Loaded,
+		}),
 		replicator: config.Replicator,
 	}
 }
