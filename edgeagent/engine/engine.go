@@ -115,6 +115,8 @@ type Spec struct {
 	Privileged                        bool
 	ReadOnlyRoot                      bool
 	AddCapabilities, DropCapabilities []string // without CAP_; "ALL" is understood
+	AllowPrivilegeEscalation          bool     // a process may gain privileges that its parent has not, as by setuid
+	SeccompUnconfined                 bool     // no system call filter; else the default profile
 
 	Sandbox string // the pod's uid: containers of one sandbox share a shim
 	NetNS   string // path of the network namespace to join; empty: the engine's own

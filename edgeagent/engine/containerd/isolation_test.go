@@ -1,0 +1,167 @@
+package containerd
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/skerry-edge/skerry/edgeagent/engine"
+	"github.com/skerry-edge/skerry/test/images"
+)
+
+// Limits arrive in the cgroup files, below the parent that belongs to the data directory.
+func TestLimitsAreInForce(t *testing.T) {
+	f := newFixture(t).imported(t)
+	if f.Engine.cgroups.memory == "" || !f.Engine.cgroups.quota {
+		t.Skip("this machine has no memory or cpu cgroup")
+	}
+	s := f.probe("limits", "app", "sleep")
+	s.MemoryBytes, s.CPUMilli, s.CPUShares = 64<<20, 250, 256
+	f.start(t, s)
+	want := map[string]string{
+		"memory.limit_in_bytes": "67108864", "cpu.cfs_quota_us": "25000", "cpu.cfs_period_us": "100000", "cpu.shares": "256",
+	}
+	if f.Engine.cgroups.v2 {
+		want = map[string]string{"memory.max": "67108864", "cpu.max": "25000 100000"}
+	}
+	for file, value := range want {
+		var got string
+		for _, mount := range f.Engine.cgroups.mounts {
+			text, err := os.ReadFile(filepath.Join(mount, f.config.CgroupParent, "limits", s.ID, file))
+			if err == nil {
+				got = strings.TrimSpace(string(text))
+			}
+		}
+		if got != value {
+			t.Errorf("%s is %q; want %q", file, got, value)
+		}
+	}
+}
+
+// A limit that the machine can't enforce is no reason not to run.
+func TestLimitsThatAreNotThereAreLeftOut(t *testing.T) {
+	f := newFixture(t).imported(t)
+	f.Engine.cgroups.memory, f.Engine.cgroups.quota, f.Engine.cgroups.swap = "", false, false
+	s := f.probe("nolimits", "app", "exit", "0")
+	s.MemoryBytes, s.CPUMilli = 64<<20, 250
+	f.succeeds(t, s)
+}
+
+func TestPrivilegesAreAsAsked(t *testing.T) {
+	f := newFixture(t).imported(t)
+	for name, c := range map[string]struct {
+		change func(*engine.Spec)
+		key    string
+		want   string
+	}{
+		"system calls are filtered":              {func(*engine.Spec) {}, "Seccomp", "2"},
+		"unless the spec says otherwise":         {func(s *engine.Spec) { s.SeccompUnconfined = true }, "Seccomp", "0"},
+		"no new privileges":                      {func(*engine.Spec) {}, "NoNewPrivs", "1"},
+		"unless they are allowed":                {func(s *engine.Spec) { s.AllowPrivilegeEscalation = true }, "NoNewPrivs", "0"},
+		"Docker's capabilities":                  {func(*engine.Spec) {}, "CapBnd", "00000000a80425fb"},
+		"one more":                               {func(s *engine.Spec) { s.AddCapabilities = []string{"NET_ADMIN"} }, "CapBnd", "00000000a80435fb"},
+		"one less":                               {func(s *engine.Spec) { s.DropCapabilities = []string{"CAP_CHOWN"} }, "CapBnd", "00000000a80425fa"},
+		"none but one":                           {func(s *engine.Spec) { s.DropCapabilities, s.AddCapabilities = []string{"ALL"}, []string{"kill"} }, "CapBnd", "0000000000000020"},
+		"a privileged container is not filtered": {func(s *engine.Spec) { s.Privileged = true }, "Seccomp", "0"},
+		"a user other than root":                 {func(s *engine.Spec) { s.User = number(1000) }, "Gid", "1000\t1000\t1000\t1000"},
+		"a group of its own":                     {func(s *engine.Spec) { s.User, s.Group = number(1000), number(7) }, "Gid", "7\t7\t7\t7"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if c.key == "Seccomp" && !f.Engine.seccomp {
+				t.Skip("the kernel has no seccomp")
+			}
+			s := f.probe("priv", strings.ReplaceAll(strings.ToLower(name), " ", "-"), "check", "status", c.key, c.want)
+			s.ID = strings.ReplaceAll(s.ID, "'", "")
+			c.change(&s)
+			f.succeeds(t, s)
+		})
+	}
+}
+
+func number(n int64) *int64 { return &n }
+
+func TestWhatCanNotBeIsRefusedBeforeAnythingIsMade(t *testing.T) {
+	f := newFixture(t).imported(t)
+	for want, change := range map[string]func(*engine.Spec){
+		`capability "FLY": no such capability`:   func(s *engine.Spec) { s.AddCapabilities = []string{"FLY"} },
+		`stop signal "SIGFOO": no such signal`:   func(s *engine.Spec) { s.StopSignal = "SIGFOO" },
+		`mount on /x: stat /no/such/file: no su`: func(s *engine.Spec) { s.Mounts = []engine.Mount{{Source: "/no/such/file", Target: "/x"}} },
+		`"B a d" is not an image name`:           func(s *engine.Spec) { s.Image = "B a d" },
+	} {
+		s := f.probe("refused", "app", "sleep")
+		change(&s)
+		err := f.Engine.Start(t.Context(), s)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("Start = %v; want %s", err, want)
+		}
+		if c := f.get(t, s.ID); c.ID != "" {
+			t.Errorf("listed as %+v", c)
+		}
+	}
+}
+
+func TestFilesOfTheNetwork(t *testing.T) {
+	f := newFixture(t).imported(t)
+	own := f.probe("files", "own", "check", "file", "/etc/hosts", "127.0.1.1\tmyhost")
+	own.Hostname, own.NetNS = "myhost", "/proc/self/ns/net" // any path: containerd's own is as good
+	own.NetNS = fmt.Sprintf("/proc/%d/ns/net", os.Getpid())
+	f.succeeds(t, own)
+
+	name := f.probe("files", "name", "check", "file", "/etc/hostname", "myhost")
+	name.Hostname = "myhost"
+	f.succeeds(t, name)
+
+	mounted := f.probe("files", "mounted", "check", "file", "/etc/hosts", "mine")
+	file := filepath.Join(t.TempDir(), "hosts")
+	if err := os.WriteFile(file, []byte("mine\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	mounted.Mounts = []engine.Mount{{Source: file, Target: "/etc/hosts", ReadOnly: true}}
+	f.succeeds(t, mounted)
+}
+
+func TestMountsAreReadOnlyWhenAsked(t *testing.T) {
+	f := newFixture(t).imported(t)
+	dir := t.TempDir()
+	s := f.probe("mounts", "ro", "check", "readonly", "/data/file")
+	s.Mounts = []engine.Mount{{Source: dir, Target: "/data", ReadOnly: true}}
+	f.succeeds(t, s)
+	s = f.probe("mounts", "rw", "trap", "0")
+	s.Command = []string{"/bin/sh", "-c", "echo hello > /data/file"}
+	s.Args, s.Image = nil, images.Busybox
+	s.Mounts = []engine.Mount{{Source: dir, Target: "/data"}}
+	f.succeeds(t, s)
+	if text, err := os.ReadFile(filepath.Join(dir, "file")); err != nil || string(text) != "hello\n" {
+		t.Errorf("the file has %q, %v", text, err)
+	}
+}
+
+func TestSystemdResolvedIsLookedThrough(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		file := filepath.Join(dir, name)
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
+	stub := write("stub", "# by systemd\nnameserver 127.0.0.53\noptions edns0\n")
+	plain := write("plain", "nameserver 192.0.2.1\nnameserver 127.0.0.1\n")
+	real := write("real", "nameserver 192.0.2.2\n")
+	for _, c := range []struct {
+		file        string
+		hostNetwork bool
+		want        string
+	}{
+		{stub, false, "nameserver 192.0.2.2\n"},
+		{stub, true, "# by systemd\nnameserver 127.0.0.53\noptions edns0\n"},
+		{plain, false, "nameserver 192.0.2.1\nnameserver 127.0.0.1\n"},
+		{filepath.Join(dir, "none"), false, ""},
+	} {
+		if got := string(resolvConf(c.file, real, c.hostNetwork)); got != c.want {
+			t.Errorf("resolvConf(%s, host %v) = %q; want %q", c.file, c.hostNetwork, got, c.want)
+		}
+	}
+}
