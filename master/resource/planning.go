@@ -2,6 +2,7 @@ package resource
 
 import (
 	"fmt"
+	"reflect"
 
 	"google.golang.org/protobuf/encoding/protowire"
 	corev1 "k8s.io/api/core/v1"
@@ -107,3 +108,14 @@ func tolerated(tolerations []corev1.Toleration, taint *corev1.Taint) bool {
 	}
 	return false
 }
+
+var (
+	podNodeName = wirePath(reflect.TypeFor[corev1.Pod](), "spec.nodeName")
+	podPhase    = wirePath(reflect.TypeFor[corev1.Pod](), "status.phase")
+)
+
+// PodNodeName is the node that an encoded pod is bound to, read without decoding the pod.
+func PodNodeName(value []byte) string { return wireText(value, podNodeName) }
+
+// PodPhase is the phase of an encoded pod, read likewise.
+func PodPhase(value []byte) corev1.PodPhase { return corev1.PodPhase(wireText(value, podPhase)) }

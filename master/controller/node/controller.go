@@ -129,9 +129,8 @@ func (c *Controller) observePod(e change.Event) {
 	if !e.New.Exists() || len(c.troubled) == 0 {
 		return
 	}
-	var pod corev1.Pod
-	if pod.Unmarshal(e.New.Value) == nil && c.troubled[pod.Spec.NodeName] {
-		c.nodes[pod.Spec.NodeName].dirty = true
+	if name := resource.PodNodeName(e.New.Value); c.troubled[name] {
+		c.nodes[name].dirty = true
 	}
 }
 
