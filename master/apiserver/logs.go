@@ -65,7 +65,6 @@ func (c *call) podLog() error {
 // copyLog sends the client what the node sends. An error before the first piece is an answer; one after it
 // breaks the connection off, so that nobody takes a part for the whole.
 func (c *call) copyLog(conn stream.Conn, pod *corev1.Pod, follow bool) error {
-	control := http.NewResponseController(c.w)
 	begin := func() { c.w.Header().Set("Content-Type", "text/plain"); c.w.WriteHeader(http.StatusOK) }
 	for begun := false; ; begun = true {
 		_, data, err := conn.Read()
@@ -83,14 +82,20 @@ func (c *call) copyLog(conn stream.Conn, pod *corev1.Pod, follow bool) error {
 		if ended {
 			return nil
 		}
-		_ = control.SetWriteDeadline(time.Now().Add(writeTimeout))
-		if _, err := c.w.Write(data); err != nil {
+		if err := writePiece(c.w, data, follow); err != nil {
 			return nil // the client has left, or takes nothing any more
 		}
-		if follow {
-			_ = control.Flush()
-		}
 	}
+}
+
+// writePiece sends one piece of a log, at once when the log is being followed.
+func writePiece(w http.ResponseWriter, data []byte, follow bool) error {
+	defer hurry(w)()
+	_, err := w.Write(data)
+	if err == nil && follow {
+		err = http.NewResponseController(w).Flush()
+	}
+	return err
 }
 
 // streamError is the answer when a node has refused a stream or could not be reached.
