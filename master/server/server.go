@@ -105,7 +105,7 @@ func (s *Server) assemble() (err error) {
 		Frames: s.mux, Clock: s.loops.link.Clock(daemon.Clock), Rand: rand.Reader, Logger: s.daemon.Log, Registerer: s.daemon.Registry,
 	})
 	s.runner, err = reconcile.New(reconcile.Config{
-		Store: s.store, Planners: planners(s.config), Logger: s.daemon.Log,
+		Store: s.store, Planners: planners(s.config, daemon.Clock()), Logger: s.daemon.Log,
 		Clock: s.loops.runner.Clock(daemon.Clock), Registerer: s.daemon.Registry,
 	})
 	if err != nil {

@@ -49,6 +49,11 @@ type Daemon struct {
 	notify func(state string)
 }
 
+// New is a Daemon that logs to log and is known to no systemd.
+func New(name string, log zerolog.Logger, stdout io.Writer) *Daemon {
+	return &Daemon{Name: name, Log: log, Health: &Health{}, Registry: NewRegistry(name), Stdout: stdout, notify: func(string) {}}
+}
+
 // Ready tells systemd that the program does its work. It may be repeated.
 func (d *Daemon) Ready() { d.notify("READY=1") }
 
@@ -107,13 +112,7 @@ func (c Command) Main(args []string, stdout, stderr io.Writer) int {
 }
 
 func (c Command) run(ctx context.Context, metrics string, stdout, stderr io.Writer) error {
-	d := &Daemon{
-		Name:     c.Name,
-		Log:      NewLogger(stderr),
-		Health:   &Health{},
-		Registry: NewRegistry(c.Name),
-		Stdout:   stdout,
-	}
+	d := New(c.Name, NewLogger(stderr), stdout)
 	stopNotify := d.startNotify()
 	defer stopNotify()
 	if metrics != "" {
