@@ -1,6 +1,7 @@
 package network
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -45,8 +46,18 @@ func Host() (string, error) {
 	return fmt.Sprintf("/proc/%d/ns/net", os.Getpid()), nil
 }
 
-// Acquire returns the path of the pod's network namespace and makes it if there is none.
-func (n *Network) Acquire(pod string) (string, error) {
+// Prepare returns the path of the network namespace for a pod to join, and makes it if there is none. With
+// host it is the host's. The pod has no address of its own yet.
+func (n *Network) Prepare(_ context.Context, pod string, host bool) (path, ip string, err error) {
+	if host {
+		path, err = Host()
+	} else {
+		path, err = n.pin(pod)
+	}
+	return path, "", err
+}
+
+func (n *Network) pin(pod string) (string, error) {
 	path, err := n.path(pod)
 	if err != nil {
 		return "", err
@@ -74,7 +85,7 @@ func (n *Network) Acquire(pod string) (string, error) {
 }
 
 // Release removes the pin; the namespace ends with the last process in it. What is not there is success.
-func (n *Network) Release(pod string) error {
+func (n *Network) Release(_ context.Context, pod string) error {
 	path, err := n.path(pod)
 	if err != nil {
 		return err
@@ -101,7 +112,7 @@ func (n *Network) Release(pod string) error {
 }
 
 // List returns the pods that have a pin, or a file where one was: all that Release may be needed for.
-func (n *Network) List() ([]string, error) {
+func (n *Network) List(context.Context) ([]string, error) {
 	entries, err := os.ReadDir(n.dir)
 	if err != nil {
 		return nil, fmt.Errorf("list network namespaces: %w", err)

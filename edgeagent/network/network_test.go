@@ -1,6 +1,7 @@
 package network
 
 import (
+	"context"
 	"errors"
 	"net"
 	"os"
@@ -22,12 +23,12 @@ func newNetwork(t *testing.T) *Network {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		pods, err := n.List()
+		pods, err := n.List(context.Background())
 		if err != nil {
 			t.Error(err)
 		}
 		for _, pod := range pods {
-			if err := n.Release(pod); err != nil {
+			if err := n.Release(context.Background(), pod); err != nil {
 				t.Error(err)
 			}
 		}
@@ -55,9 +56,9 @@ func inside(t *testing.T, path string, do func() error) {
 
 func acquire(t *testing.T, n *Network, pod string) string {
 	t.Helper()
-	path, err := n.Acquire(pod)
-	if err != nil {
-		t.Fatal(err)
+	path, ip, err := n.Prepare(context.Background(), pod, false)
+	if err != nil || ip != "" {
+		t.Fatal(path, ip, err)
 	}
 	return path
 }
@@ -105,7 +106,7 @@ func TestAPodsNamespace(t *testing.T) {
 	}
 }
 
-// Acquire is repeatable, by another agent too, and Release as well.
+// Prepare is repeatable, by another agent too, and Release as well.
 func TestPinsOutliveTheAgent(t *testing.T) {
 	n := newNetwork(t)
 	first := inode(t, acquire(t, n, "pod"))
@@ -116,15 +117,15 @@ func TestPinsOutliveTheAgent(t *testing.T) {
 	if inode(t, acquire(t, again, "pod")) != first {
 		t.Error("a restarted agent made another namespace")
 	}
-	if pods, err := again.List(); err != nil || !slices.Equal(pods, []string{"pod"}) {
+	if pods, err := again.List(context.Background()); err != nil || !slices.Equal(pods, []string{"pod"}) {
 		t.Errorf("List = %v, %v", pods, err)
 	}
 	for range 2 {
-		if err := again.Release("pod"); err != nil {
+		if err := again.Release(context.Background(), "pod"); err != nil {
 			t.Error(err)
 		}
 	}
-	if pods, err := n.List(); err != nil || len(pods) != 0 {
+	if pods, err := n.List(context.Background()); err != nil || len(pods) != 0 {
 		t.Errorf("List = %v, %v", pods, err)
 	}
 }
@@ -141,10 +142,10 @@ func TestWhatACrashLeft(t *testing.T) {
 	if pinned, err := isPinned(path); err != nil || !pinned {
 		t.Errorf("no namespace is pinned: %v", err)
 	}
-	if err := n.Release("unused"); err != nil {
+	if err := n.Release(context.Background(), "unused"); err != nil {
 		t.Error(err)
 	}
-	if pods, err := n.List(); err != nil || !slices.Equal(pods, []string{"used"}) {
+	if pods, err := n.List(context.Background()); err != nil || !slices.Equal(pods, []string{"used"}) {
 		t.Errorf("List = %v, %v", pods, err)
 	}
 }
@@ -156,7 +157,7 @@ func TestManyAtOnce(t *testing.T) {
 	seen := map[string]bool{}
 	for range 8 {
 		group.Go(func() {
-			path, err := n.Acquire("pod")
+			path, err := n.pin("pod")
 			if err != nil {
 				t.Error(err)
 			}
@@ -174,10 +175,10 @@ func TestManyAtOnce(t *testing.T) {
 func TestPodUIDsAreFileNames(t *testing.T) {
 	n := newNetwork(t)
 	for _, pod := range []string{"", ".", "..", "a/b", "../x"} {
-		if _, err := n.Acquire(pod); err == nil {
-			t.Errorf("Acquire(%q) succeeded", pod)
+		if _, err := n.pin(pod); err == nil {
+			t.Errorf("Prepare(%q) succeeded", pod)
 		}
-		if err := n.Release(pod); err == nil {
+		if err := n.Release(context.Background(), pod); err == nil {
 			t.Errorf("Release(%q) succeeded", pod)
 		}
 	}
@@ -186,14 +187,17 @@ func TestPodUIDsAreFileNames(t *testing.T) {
 // Whatever pods got, the host's network is the one that the agent was started in.
 func TestHostNetwork(t *testing.T) {
 	n := newNetwork(t)
-	path, err := Host()
+	path, _, err := n.Prepare(context.Background(), "pod", true)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if pods, err := n.List(context.Background()); err != nil || len(pods) != 0 {
+		t.Errorf("List = %v, %v", pods, err)
 	}
 	before := inode(t, "/proc/self/ns/net")
 	for range 20 {
 		acquire(t, n, "pod")
-		if err := n.Release("pod"); err != nil {
+		if err := n.Release(context.Background(), "pod"); err != nil {
 			t.Fatal(err)
 		}
 	}
