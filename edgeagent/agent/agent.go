@@ -95,7 +95,7 @@ func (a *Agent) assemble() error {
 	if err != nil {
 		return err
 	}
-	if a.runtime, err = newRuntime(a.config, a.id.Node, a.daemon); err != nil {
+	if a.runtime, err = newRuntime(a.config, a.id.Node, func() { a.link.Wake() }, a.daemon); err != nil {
 		return err
 	}
 	a.loops.reconcile, a.loops.link = a.daemon.Health.Loop("the control loop"), a.daemon.Health.Loop("the link to the master")
@@ -104,7 +104,7 @@ func (a *Agent) assemble() error {
 		Engine: a.runtime.engine, Network: a.runtime.network, Disk: a.disk, Logs: reconcile.LogFiles{Root: a.logRoot},
 		Executor: a.pool, Clock: a.loops.reconcile.Clock(daemon.Clock), Log: a.daemon.Log,
 		Node: func() plan.Node {
-			return plan.Node{Name: a.id.Node, IP: a.runtime.machine.IP(), Boot: boot,
+			return plan.Node{Name: a.id.Node, IP: a.runtime.board.IP(), Boot: boot,
 				LogRoot: a.logRoot, LogMaxBytes: logMaxBytes, LogMaxFiles: logMaxFiles}
 		},
 		Changed: func() { a.link.Wake() },
@@ -127,7 +127,7 @@ func (a *Agent) assemble() error {
 		Bus: a.bus, Topics: topics, Node: a.id.Node,
 		Run:    seal.Run{Number: a.disk.Run(), Nonce: binary.BigEndian.Uint64(nonce[:])},
 		BootID: boot, Version: daemon.Version, LeaderKey: ed25519.PublicKey(a.id.token.Signing[:]), Settings: firstSettings,
-		Disk: a.disk, Local: local{a.reconciler, a.runtime.machine}, Frames: frames{a.mux},
+		Disk: a.disk, Local: local{Reconciler: a.reconciler, board: a.runtime.board}, Frames: frames{a.mux},
 		Clock: a.loops.link.Clock(daemon.Clock), Rand: rand.Reader, Logger: a.daemon.Log,
 	})
 	a.addChecks()
@@ -249,7 +249,7 @@ func bootID() (string, error) {
 // local is the node as the link to the master sees it.
 type local struct {
 	*reconcile.Reconciler
-	machine
+	board
 }
 
 // frames hands streams' frames on.

@@ -25,7 +25,7 @@ func newFakeRuntime(config Config, node string) (*runtimeParts, error) {
 	return &runtimeParts{
 		engine:  fake.New(fake.Config{Now: daemon.Clock, AnyImage: true}),
 		network: &fakeNetwork{pods: map[string]bool{}},
-		machine: board,
+		board:   board,
 		close:   func() error { return nil },
 	}, nil
 }
@@ -54,13 +54,13 @@ func newFakeMachine(name string, labels map[string]string) (fakeMachine, error) 
 	return fakeMachine{encoded}, err
 }
 
-// Node implements machine.
+// Node implements board.
 func (m fakeMachine) Node() []byte { return m.node }
 
-// Readings implements machine.
+// Readings implements board.
 func (fakeMachine) Readings() message.Readings { return message.Readings{} }
 
-// IP implements machine.
+// IP implements board.
 func (fakeMachine) IP() string { return "" }
 
 // fakeNetwork remembers which pods have a network.

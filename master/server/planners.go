@@ -3,6 +3,7 @@ package server
 import (
 	"github.com/skerry-edge/skerry/master/controller/deployment"
 	"github.com/skerry-edge/skerry/master/controller/garbage"
+	"github.com/skerry-edge/skerry/master/controller/namespace"
 	"github.com/skerry-edge/skerry/master/controller/node"
 	"github.com/skerry-edge/skerry/master/controller/replicaset"
 	"github.com/skerry-edge/skerry/master/reconcile"
@@ -14,6 +15,7 @@ import (
 // began to lead.
 func planners(c Config, start clock.Now) []reconcile.Planner {
 	return []reconcile.Planner{
+		namespace.New(),
 		node.New(node.Config{NodeTimeout: c.NodeTimeout, SuspectTimeout: c.SuspectTimeout, Heartbeat: c.Heartbeat, Start: start}),
 		garbage.New(garbage.Config{}),
 		deployment.New(),

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strconv"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -17,6 +18,7 @@ import (
 	"github.com/skerry-edge/skerry/master/apiserver"
 	"github.com/skerry-edge/skerry/master/broker"
 	"github.com/skerry-edge/skerry/master/change"
+	"github.com/skerry-edge/skerry/master/controller/namespace"
 	"github.com/skerry-edge/skerry/master/nodelink"
 	"github.com/skerry-edge/skerry/master/reconcile"
 	"github.com/skerry-edge/skerry/master/resource"
@@ -208,10 +210,16 @@ func (s *Server) Run(ctx context.Context) (err error) {
 
 // prepare writes what must be there before the API answers.
 func (s *Server) prepare(ctx context.Context) (token string, first bool, err error) {
-	if err := seed(ctx, s.store, daemon.Clock()); err != nil {
-		return "", false, err
-	}
 	_, apiPort, _ := net.SplitHostPort(s.apiListener.Addr().String())
+	port, err := strconv.ParseInt(apiPort, 10, 32)
+	if err != nil {
+		return "", false, fmt.Errorf("read the API's port: %w", err)
+	}
+	if missing := namespace.Seed(s.store.View(), daemon.Clock(), int32(port)); len(missing) > 0 {
+		if _, err := s.store.Commit(ctx, missing); err != nil {
+			return "", false, fmt.Errorf("make what every cluster has: %w", err)
+		}
+	}
 	api := s.config.advertised(s.config.APIListen, s.machine)[0]
 	if err := writeKubeconfig(s.config.DataDir, s.id, "https://"+net.JoinHostPort(api, apiPort), daemon.Clock().Wall); err != nil {
 		return "", false, err
