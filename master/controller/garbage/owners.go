@@ -115,7 +115,7 @@ func (o *owners) plan(p *plan) {
 			return
 		}
 		rec, ok := p.view.Get(key)
-		if !ok {
+		if !ok || settled(p.view, rec) {
 			delete(o.dirty, key)
 			continue
 		}
@@ -125,6 +125,21 @@ func (o *owners) plan(p *plan) {
 			delete(o.dirty, key)
 		}
 	}
+}
+
+// settled reports whether an object needs no closer look: it holds nobody, and all its owners are there. At the
+// start of a master that is so of nearly everything.
+func settled(view change.View, rec change.Record) bool {
+	meta, err := resource.Meta(rec.Value)
+	if err != nil || held(&meta) {
+		return false
+	}
+	for _, ref := range meta.OwnerReferences {
+		if owner, exists := lookup(view, meta.Namespace, ref); !exists || owner != nil && owner.DeletionTimestamp != nil {
+			return false
+		}
+	}
+	return true
 }
 
 // collect does what is to be done about one object, and reports whether that is a write.

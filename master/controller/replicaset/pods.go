@@ -151,7 +151,7 @@ func (s *pods) ownedBy(owner types.UID) []*pod {
 	for _, p := range s.byOwner[owner] {
 		out = append(out, p)
 	}
-	slices.SortFunc(out, func(a, b *pod) int { return strings.Compare(a.key.String(), b.key.String()) })
+	slices.SortFunc(out, func(a, b *pod) int { return byKey(a.key, b.key) })
 	return out
 }
 

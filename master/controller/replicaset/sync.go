@@ -30,6 +30,7 @@ type sync struct {
 	again  clock.Now
 	// adopted: a pod is changed once a plan, so the next one deletes what is too many.
 	adopted bool
+	named   map[string]bool // names given to new pods
 }
 
 func (s *sync) run() {
@@ -152,11 +153,15 @@ func (s *sync) newPod(ordinal int) *corev1.Pod {
 	prefix := p.GenerateName[:min(len(p.GenerateName), longestPrefix)]
 	for {
 		p.Name = prefix + resource.NameSuffix(seed)
-		if _, taken := s.view.Get(resource.Pods.Key(p.Namespace, p.Name)); !taken {
+		if _, taken := s.view.Get(resource.Pods.Key(p.Namespace, p.Name)); !taken && !s.named[p.Name] {
 			break
 		}
 		seed += "'"
 	}
+	if s.named == nil {
+		s.named = map[string]bool{}
+	}
+	s.named[p.Name] = true
 	resource.Pods.Default(p)
 	resource.Pods.PrepareCreate(p)
 	return p
