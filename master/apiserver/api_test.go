@@ -28,7 +28,7 @@ import (
 
 // api is a server over a store in memory, with the namespace default and virtual time.
 type api struct {
-	t       *testing.T
+	t       testing.TB
 	store   store.Store
 	server  *Server
 	handler http.Handler
@@ -37,7 +37,7 @@ type api struct {
 
 var started = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 
-func newAPI(t *testing.T, edit ...func(*Config)) *api {
+func newAPI(t testing.TB, edit ...func(*Config)) *api {
 	t.Helper()
 	a := &api{t: t, store: store.NewMemory(store.Config{Schema: resource.Schema()})}
 	c := Config{
@@ -136,7 +136,7 @@ type ask struct {
 
 // reply is the answer to an ask.
 type reply struct {
-	t      *testing.T
+	t      testing.TB
 	code   int
 	header http.Header
 	body   []byte

@@ -22,7 +22,7 @@ func (d *discard) Write(p []byte) (int, error) { d.n += len(p); return len(p), n
 
 // BenchmarkList lists 10,000 pods in each form.
 func BenchmarkList(b *testing.B) {
-	a := newAPI(&testing.T{})
+	a := newAPI(b)
 	for i := range 10000 {
 		a.put(resource.Pods, pod(fmt.Sprint("pod-", i), func(p *corev1.Pod) {
 			p.Spec.NodeName = fmt.Sprint("n", i%1000)

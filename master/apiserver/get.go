@@ -13,6 +13,13 @@ func (c *call) get(p part) error {
 	if err != nil {
 		return err
 	}
+	asked, err := revision(c.query.Get("resourceVersion"))
+	if err != nil {
+		return err
+	}
+	if now := c.Store.View().Rev(); asked > now {
+		return tooNew(asked, now)
+	}
 	o, err := c.load()
 	if err != nil {
 		return err
