@@ -27,6 +27,7 @@ func FuzzBodies(f *testing.F) {
 	f.Add(uint8(6), []byte(`{"propagationPolicy":"Orphan","dryRun":["All"]}`))
 	a := newAPI(f)
 	f.Fuzz(func(t *testing.T, how uint8, body []byte) {
+		a.t = t
 		a.put(resource.Pods, pod("p")) // a deletion's body may say that it is no dry run
 		kinds := []string{mediaJSON, mediaYAML, mediaProtobuf, jsonPatch, mergePatch, strategicPatch, mediaJSON}
 		q := ask{method: "POST", path: podsPath + "?dryRun=All", body: body, contentType: kinds[int(how)%len(kinds)]}
