@@ -28,9 +28,12 @@ func TestErrorsAtTheStart(t *testing.T) {
 	}
 	defer taken.Close()
 
-	master := func(args ...string) []string {
-		return append([]string{"skerry-master", "--data-dir", filepath.Join(dir, "master"), "--api-listen=127.0.0.1:0",
-			"--mqtt-listen=127.0.0.1:0", "--metrics-listen="}, args...)
+	master := func(args ...string) []string { // a flag may be given only once
+		command := []string{"skerry-master", "--data-dir", filepath.Join(dir, "master"), "--mqtt-listen=127.0.0.1:0", "--metrics-listen="}
+		if !strings.Contains(strings.Join(args, " "), "--api-listen") {
+			command = append(command, "--api-listen=127.0.0.1:0")
+		}
+		return append(command, args...)
 	}
 	agent := func(args ...string) []string {
 		return append([]string{"skerry-agent", "--data-dir", filepath.Join(dir, "agent"), "--metrics-listen="}, args...)
