@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 // AnnotationScheduled marks a pod that the scheduler has bound ("true"). A bound pod without it was bound by
@@ -112,6 +113,7 @@ func tolerated(tolerations []corev1.Toleration, taint *corev1.Taint) bool {
 var (
 	podNodeName = wirePath(reflect.TypeFor[corev1.Pod](), "spec.nodeName")
 	podPhase    = wirePath(reflect.TypeFor[corev1.Pod](), "status.phase")
+	podUID      = wirePath(reflect.TypeFor[corev1.Pod](), "metadata.uid")
 )
 
 // PodNodeName is the node that an encoded pod is bound to, read without decoding the pod.
@@ -119,3 +121,6 @@ func PodNodeName(value []byte) string { return wireText(value, podNodeName) }
 
 // PodPhase is the phase of an encoded pod, read likewise.
 func PodPhase(value []byte) corev1.PodPhase { return corev1.PodPhase(wireText(value, podPhase)) }
+
+// PodUID is the uid of an encoded pod, read likewise.
+func PodUID(value []byte) types.UID { return types.UID(wireText(value, podUID)) }

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/skerry-edge/skerry/master/change"
 	"github.com/skerry-edge/skerry/master/resource"
@@ -43,6 +44,7 @@ type node struct {
 
 // holding is a pod that holds resources of a node.
 type holding struct {
+	uid   types.UID
 	node  *node
 	needs *requirement
 	owner uint32

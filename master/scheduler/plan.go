@@ -82,7 +82,7 @@ func (p *planner) bind(pending *pending, n *node) bool {
 	})
 	message := fmt.Sprintf("Successfully assigned %s/%s to %s", pod.Namespace, pod.Name, n.name)
 	p.write(pod, rec, corev1.EventTypeNormal, "Scheduled", message)
-	p.cluster.hold(pending.key, holding{node: n, needs: pending.needs, owner: pending.owner})
+	p.cluster.hold(pending.key, holding{uid: pending.uid, node: n, needs: pending.needs, owner: pending.owner})
 	p.taken = append(p.taken, pending.key)
 	return true
 }

@@ -91,6 +91,9 @@ func (s *Scheduler) observeNode(e change.Event) {
 }
 
 func (s *Scheduler) observePod(e change.Event) {
+	if e.New.Exists() && s.observeKnown(e.Key, e.New.Value) {
+		return
+	}
 	var pod corev1.Pod
 	if !e.New.Exists() || pod.Unmarshal(e.New.Value) != nil || resource.Ended(&pod) {
 		s.queue.remove(e.Key)
@@ -99,12 +102,7 @@ func (s *Scheduler) observePod(e change.Event) {
 	}
 	needs, owner := s.needs.of(&pod), ownerOf(&pod)
 	if pod.Spec.NodeName != "" {
-		s.queue.remove(e.Key)
-		h := holding{node: s.cluster.node(pod.Spec.NodeName), needs: needs, owner: owner}
-		if s.cluster.pods[e.Key] != h {
-			s.release(e.Key)
-			s.cluster.hold(e.Key, h)
-		}
+		s.hold(e.Key, holding{uid: pod.UID, node: s.cluster.node(pod.Spec.NodeName), needs: needs, owner: owner})
 		return
 	}
 	s.release(e.Key)
@@ -120,6 +118,36 @@ func (s *Scheduler) observePod(e change.Event) {
 		p.told = c.Message
 	}
 	s.queue.put(p)
+}
+
+// observeKnown takes over a binding or a status of a pod whose needs are known, without decoding it: what a pod
+// asks of a node never changes. Most writes to pods are of this sort.
+func (s *Scheduler) observeKnown(key change.Key, value []byte) bool {
+	node := resource.PodNodeName(value)
+	if phase := resource.PodPhase(value); node == "" || phase == corev1.PodSucceeded || phase == corev1.PodFailed {
+		return false
+	}
+	h := holding{uid: resource.PodUID(value)}
+	if p := s.queue.all[key]; p != nil && p.uid == h.uid {
+		h.needs, h.owner = p.needs, p.owner
+	} else if before, held := s.cluster.pods[key]; held && before.uid == h.uid {
+		h.needs, h.owner = before.needs, before.owner
+	} else {
+		return false
+	}
+	h.node = s.cluster.node(node)
+	s.hold(key, h)
+	return true
+}
+
+// hold notes that a pod is on a node.
+func (s *Scheduler) hold(key change.Key, h holding) {
+	s.queue.remove(key)
+	if s.cluster.pods[key] != h {
+		s.release(key)
+		h.node = s.cluster.node(h.node.name) // releasing may have dropped the stand-in of a node to come
+		s.cluster.hold(key, h)
+	}
 }
 
 // release ends what a pod holds: another may have waited for it.

@@ -252,6 +252,38 @@ func TestPodsOfOneOwnerSpread(t *testing.T) {
 	}
 }
 
+// Pods that are bound to a node before it joins hold its room once it has, also when they are replaced meanwhile.
+func TestNodesThatJoinLate(t *testing.T) {
+	w := plantest.New(t, scheduler.New(scheduler.Config{}))
+	put(w, "pod a cpu=500m node=n1")
+	w.Settle()
+	replaced := plantest.Pod("a cpu=1 node=n1")
+	replaced.UID = "another"
+	w.Put(replaced)
+	w.Settle()
+	put(w, "node n1 cpu=1\npod b cpu=500m")
+	w.Settle()
+	if p := plantest.Get[*corev1.Pod](w, resource.Pods, "default", "b"); p.Spec.NodeName != "" {
+		t.Error("n1 is over-committed")
+	}
+}
+
+// A fuller node without a pod of the owner is better than an emptier one with one.
+func TestSpreadingCountsMoreThanLoad(t *testing.T) {
+	w := plantest.New(t, scheduler.New(scheduler.Config{}))
+	put(w, "node n1\nnode n2\npod full cpu=3 memory=700Mi node=n1")
+	yes := true
+	for _, text := range []string{"web-1 node=n2", "web-2"} {
+		p := plantest.Pod(text)
+		p.OwnerReferences = []metav1.OwnerReference{{Kind: "ReplicaSet", Name: "web", UID: "web", Controller: &yes}}
+		w.Put(p)
+	}
+	w.Settle()
+	if p := plantest.Get[*corev1.Pod](w, resource.Pods, "default", "web-2"); p.Spec.NodeName != "n1" {
+		t.Errorf("web-2 is on %q", p.Spec.NodeName)
+	}
+}
+
 // Over random worlds: no node is over-committed, no pod that some node could take is left out, and planning
 // again changes nothing.
 func TestNeverOverCommits(t *testing.T) {

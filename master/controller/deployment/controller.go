@@ -39,7 +39,6 @@ type known struct {
 
 // progress is the last progress that the conditions tell of, and when this master first saw it.
 type progress struct {
-	seen  bool
 	stamp metav1.Time
 	at    clock.Now
 }

@@ -112,8 +112,8 @@ func (r *rollout) timedOut(current *appsv1.DeploymentCondition) bool {
 // when this planner first saw that condition.
 func (r *rollout) deadline(c *appsv1.DeploymentCondition) clock.Now {
 	k := r.known[r.rec.Key]
-	if !k.progress.seen || !k.progress.stamp.Equal(&c.LastUpdateTime) {
-		k.progress = progress{seen: true, stamp: c.LastUpdateTime, at: r.now}
+	if !k.progress.stamp.Equal(&c.LastUpdateTime) {
+		k.progress = progress{stamp: c.LastUpdateTime, at: r.now}
 		r.known[r.rec.Key] = k
 	}
 	return k.progress.at.Add(time.Duration(*r.d.Spec.ProgressDeadlineSeconds) * time.Second)
