@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 )
 
 // amounts are resources of a pod or a node.
@@ -207,7 +206,7 @@ func (q *quantities) add(list corev1.ResourceList) {
 	for name, amount := range list {
 		switch name {
 		case corev1.ResourceCPU:
-			q.cpu += milli(amount)
+			q.cpu += amount.MilliValue()
 		case corev1.ResourceMemory:
 			q.memory += amount.Value()
 		case corev1.ResourceEphemeralStorage:
@@ -244,5 +243,3 @@ func (q *quantities) atLeast(o quantities) {
 		q.devices[name] = max(q.devices[name], amount)
 	}
 }
-
-func milli(q resource.Quantity) int64 { return q.MilliValue() }
