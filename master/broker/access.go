@@ -24,6 +24,7 @@ type access struct {
 	cluster        string
 	topics         protocol.Topics
 	node, master   [sha256.Size]byte // hashes of the passwords: equal lengths compare in constant time
+	masters        bool              // there is an account for them
 	server         *mochi.Server
 	log            zerolog.Logger
 	refused        atomic.Uint64
@@ -32,12 +33,13 @@ type access struct {
 	refusedBetween int
 }
 
-func newAccess(config Config, masterPassword string, server *mochi.Server) *access {
+func newAccess(config Config, server *mochi.Server) *access {
 	return &access{
 		cluster: config.Cluster,
 		topics:  config.Topics,
 		node:    sha256.Sum256([]byte(config.NodePassword)),
-		master:  sha256.Sum256([]byte(masterPassword)),
+		master:  sha256.Sum256([]byte(config.MasterPassword)),
+		masters: config.MasterPassword != "",
 		server:  server,
 		log:     config.Log,
 	}
@@ -68,7 +70,7 @@ func (a *access) OnConnect(cl *mochi.Client, pk packets.Packet) error {
 func (a *access) OnConnectAuthenticate(cl *mochi.Client, pk packets.Packet) bool {
 	user := string(pk.Connect.Username)
 	want, clientID := a.node, mqtt.NodeClientID(a.cluster, user)
-	if user == MasterUser {
+	if user == MasterUser && a.masters {
 		want = a.master
 		clientID = mqtt.MasterClientID(a.cluster, "")
 	} else if protocol.CheckLevel(user) != nil {
@@ -117,7 +119,7 @@ func (a *access) may(user, topic string, write bool) bool {
 
 // OnPublish keeps nodes from filling the broker with retained messages: only their presence is.
 func (a *access) OnPublish(cl *mochi.Client, pk packets.Packet) (packets.Packet, error) {
-	if string(cl.Properties.Username) != MasterUser && !strings.HasSuffix(pk.TopicName, "/"+protocol.Presence) {
+	if !cl.Net.Inline && string(cl.Properties.Username) != MasterUser && !strings.HasSuffix(pk.TopicName, "/"+protocol.Presence) {
 		pk.FixedHeader.Retain = false
 	}
 	return pk, nil

@@ -2,11 +2,11 @@ package broker
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,8 +18,7 @@ import (
 	"github.com/skerry-edge/skerry/protocol/bus"
 )
 
-// MasterUser is the account of the master itself. It is no valid node name, and its password never leaves the
-// process.
+// MasterUser is the account of masters elsewhere, which may do everything. It is no valid node name.
 const MasterUser = "@master"
 
 // DefaultMaxNodes is the number of connections that a broker takes unless told otherwise.
@@ -31,10 +30,9 @@ const (
 	maxConnect      = 4 << 10          // bytes of a CONNECT packet, will included
 	connectTimeout  = 15 * time.Second // for TLS and CONNECT
 	writeTimeout    = 20 * time.Second // for 16 kB; a client that takes longer is gone
-	nodeBacklog     = 2 << 20          // bytes that wait to be written to a node; it must hold a few desired states
-	masterBacklog   = 32 << 20         // and to the master, when all nodes come back at once
+	backlog         = 2 << 20          // bytes that wait to be written to a client; it must hold a few desired states
 	maxPending      = 256              // messages queued for a connection; mochi's 8192 cost 56 kB each
-	maxInflight     = 64               // of QoS 1 not acknowledged by a client
+	maxInflight     = 256              // of QoS 1 not acknowledged by a client
 	maxKeepAlive    = 20 * time.Minute
 	headerAllowance = 1 << 10 // a PUBLISH's topic and headers
 	// mochi publishes its statistics under $SYS, which nobody may read, and stops the world to do so.
@@ -45,24 +43,27 @@ const (
 type Config struct {
 	Topics  protocol.Topics
 	Cluster string
-	// Listener accepts the nodes' TCP connections; the broker owns it from New on. nil: only the master
-	// connects, which is of use in tests.
+	// Listener accepts the nodes' TCP connections; Run closes it.
 	Listener net.Listener
 	TLS      *tls.Config // nil: no encryption, for tests
 	// NodePassword is what every node shows, each with its name as the user.
 	NodePassword string
-	MaxNodes     int // 0 means DefaultMaxNodes
-	Log          zerolog.Logger
-	Registry     prometheus.Registerer // nil: no metrics
+	// MasterPassword is the password of MasterUser; empty: nobody has that account.
+	MasterPassword string
+	MaxNodes       int // 0 means DefaultMaxNodes
+	Log            zerolog.Logger
+	Registry       prometheus.Registerer // nil: no metrics
 }
 
 // Broker serves from Run on.
 type Broker struct {
-	config         Config
-	server         *mochi.Server
-	access         *access
-	pipe           *pipeListener
-	masterPassword string
+	config Config
+	server *mochi.Server
+	access *access
+
+	mu      sync.Mutex
+	running bool
+	locals  []*Local
 }
 
 // New prepares a broker.
@@ -71,7 +72,7 @@ func New(config Config) (*Broker, error) {
 		config.MaxNodes = DefaultMaxNodes
 	}
 	capabilities := mochi.NewDefaultServerCapabilities()
-	capabilities.MaximumClients = int64(config.MaxNodes) + 1 // and the master
+	capabilities.MaximumClients = int64(config.MaxNodes)
 	capabilities.MaximumClientWritesPending = maxPending
 	capabilities.MaximumInflight = maxInflight
 	capabilities.MaximumPacketSize = bus.MaxPayload + headerAllowance
@@ -86,22 +87,15 @@ func New(config Config) (*Broker, error) {
 			Capabilities:           capabilities,
 			Logger:                 slog.New(slog.DiscardHandler), // it would log payloads
 			SysTopicResendInterval: int64(sysInterval / time.Second),
+			InlineClient:           true, // for Local
 		}),
-		pipe:           newPipeListener(),
-		masterPassword: rand.Text(),
 	}
-	b.access = newAccess(config, b.masterPassword, b.server)
+	b.access = newAccess(config, b.server)
 	if err := b.server.AddHook(b.access, nil); err != nil {
 		return nil, fmt.Errorf("prepare the broker: %w", err)
 	}
-	listeners := []*listener{newListener("master", b.pipe, nil, masterBacklog, config.Log)}
-	if config.Listener != nil {
-		listeners = append(listeners, newListener("nodes", config.Listener, config.TLS, nodeBacklog, config.Log))
-	}
-	for _, l := range listeners {
-		if err := b.server.AddListener(l); err != nil {
-			return nil, fmt.Errorf("prepare the broker: %w", err)
-		}
+	if err := b.server.AddListener(newListener("nodes", config.Listener, config.TLS, config.Log)); err != nil {
+		return nil, fmt.Errorf("prepare the broker: %w", err)
 	}
 	return b, b.register()
 }
@@ -111,18 +105,14 @@ func (b *Broker) Run(ctx context.Context) error {
 	if err := b.server.Serve(); err != nil {
 		return fmt.Errorf("start the broker: %w", err)
 	}
+	b.setRunning(true)
 	<-ctx.Done()
+	b.setRunning(false)
 	if err := b.server.Close(); err != nil {
 		return fmt.Errorf("stop the broker: %w", err)
 	}
 	return nil
 }
-
-// Dial connects the master, inside this process; it waits until the broker runs.
-func (b *Broker) Dial(ctx context.Context) (net.Conn, error) { return b.pipe.dial(ctx) }
-
-// MasterAccount is the account to use over Dial.
-func (b *Broker) MasterAccount() (user, password string) { return MasterUser, b.masterPassword }
 
 func (b *Broker) register() error {
 	if b.config.Registry == nil {
@@ -131,7 +121,7 @@ func (b *Broker) register() error {
 	read := func(n *int64) func() float64 { return func() float64 { return float64(atomic.LoadInt64(n)) } }
 	info := b.server.Info
 	for _, c := range []prometheus.Collector{
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "skerry_broker_clients", Help: "Connected clients, the master included."}, read(&info.ClientsConnected)),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "skerry_broker_clients", Help: "Connected clients."}, read(&info.ClientsConnected)),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "skerry_broker_retained", Help: "Retained messages."}, read(&info.Retained)),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "skerry_broker_messages_received_total", Help: "Messages from clients."}, read(&info.MessagesReceived)),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "skerry_broker_messages_sent_total", Help: "Messages to clients."}, read(&info.MessagesSent)),

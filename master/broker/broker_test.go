@@ -383,23 +383,10 @@ func TestASlowNodeHoldsNobodyUp(t *testing.T) {
 	}
 }
 
-func startMaster(t *testing.T, b *Broker) *mqtt.Bus {
+func startMaster(t *testing.T, b *Broker) *Local {
 	t.Helper()
-	user, secret := b.MasterAccount()
-	master, err := mqtt.New(mqtt.Config{Dial: b.Dial, ClientID: mqtt.MasterClientID("test", "m"), User: user, Password: secret, Log: zerolog.Nop()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error)
-	go func() { done <- master.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-	})
-	eventually(t, "the master is connected", func() bool { _, up := master.Connection(); return up })
+	master := b.Local()
+	eventually(t, "the broker runs", func() bool { return master.Err() == nil })
 	return master
 }
 

@@ -92,7 +92,7 @@ func (c *conn) Write(p []byte) (int, error) {
 		return 0, c.failed
 	case c.closing:
 		return 0, net.ErrClosed
-	case len(c.waiting)+len(p) > c.listener.backlog:
+	case len(c.waiting)+len(p) > backlog:
 		c.failed, c.waiting = errSlow, nil
 		go c.shut()
 		return 0, errSlow

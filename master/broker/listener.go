@@ -15,11 +15,10 @@ import (
 
 // listener accepts connections for mochi, within limits.
 type listener struct {
-	id      string
-	accept  net.Listener
-	tls     *tls.Config
-	backlog int // bytes that may wait to be written to a connection
-	log     zerolog.Logger
+	id     string
+	accept net.Listener
+	tls    *tls.Config
+	log    zerolog.Logger
 
 	mu      sync.Mutex
 	closed  bool
@@ -27,8 +26,8 @@ type listener struct {
 	unknown int // of open, those that have not authenticated
 }
 
-func newListener(id string, accept net.Listener, secure *tls.Config, backlog int, log zerolog.Logger) *listener {
-	return &listener{id: id, accept: accept, tls: secure, backlog: backlog, log: log, open: map[*conn]bool{}}
+func newListener(id string, accept net.Listener, secure *tls.Config, log zerolog.Logger) *listener {
+	return &listener{id: id, accept: accept, tls: secure, log: log, open: map[*conn]bool{}}
 }
 
 // ID implements listeners.Listener.

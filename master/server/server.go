@@ -24,6 +24,7 @@ import (
 	"github.com/skerry-edge/skerry/master/resource"
 	"github.com/skerry-edge/skerry/master/store/bolt"
 	"github.com/skerry-edge/skerry/protocol"
+	"github.com/skerry-edge/skerry/protocol/bus"
 	"github.com/skerry-edge/skerry/protocol/bus/mqtt"
 	"github.com/skerry-edge/skerry/protocol/daemon"
 	"github.com/skerry-edge/skerry/protocol/seal"
@@ -46,8 +47,8 @@ type Server struct {
 	machine     []string // addresses
 
 	api    *apiserver.Server
-	broker *broker.Broker // nil with a foreign one
-	bus    *mqtt.Bus
+	bus    bus.Bus
+	runBus func(context.Context) error // the embedded broker, or the connection to a foreign one
 	link   *nodelink.Link
 	runner *reconcile.Runner
 	mux    *mux.Mux
@@ -83,16 +84,16 @@ func (s *Server) assemble() (err error) {
 	if s.apiListener, err = daemon.Listen("api-listen", s.config.APIListen); err != nil {
 		return err
 	}
-	if err := s.assembleBus(topics, certificates); err != nil {
+	host, err := os.Hostname()
+	if err != nil {
+		return fmt.Errorf("read the host name: %w", err)
+	}
+	if err := s.assembleBus(topics, certificates, host); err != nil {
 		return err
 	}
 	run, err := newRun(s.store.Epoch())
 	if err != nil {
 		return err
-	}
-	host, err := os.Hostname()
-	if err != nil {
-		return fmt.Errorf("read the host name: %w", err)
 	}
 	s.loops.link, s.loops.runner = s.daemon.Health.Loop("the link to the nodes"), s.daemon.Health.Loop("the control loop")
 	s.mux = mux.New(mux.Config{
@@ -124,41 +125,40 @@ func (s *Server) assemble() (err error) {
 	return err
 }
 
-// assembleBus makes the bus, and the broker unless a foreign one is used.
-func (s *Server) assembleBus(topics protocol.Topics, certificates *certificates) (err error) {
-	host, err := os.Hostname()
-	if err != nil {
-		return fmt.Errorf("read the host name: %w", err)
-	}
-	config := mqtt.Config{
-		Brokers: s.config.Brokers, ClientID: mqtt.MasterClientID(s.config.Cluster, host), TakeLeave: true,
-		BackoffCap: func() time.Duration { return maxBackoff(s.config.NodeTimeout) },
-		QueueBytes: 32 << 20, QueueMessages: 16 << 10,
-		Log: s.daemon.Log, Registry: s.daemon.Registry,
-	}
-	if len(s.config.Brokers) == 0 {
-		listener, err := daemon.Listen("mqtt-listen", s.config.MQTTListen)
+// assembleBus makes the bus: the embedded broker's, or one to a foreign broker.
+func (s *Server) assembleBus(topics protocol.Topics, certificates *certificates, host string) error {
+	if len(s.config.Brokers) > 0 {
+		foreign, err := mqtt.New(mqtt.Config{
+			Brokers: s.config.Brokers, ClientID: mqtt.MasterClientID(s.config.Cluster, host), TakeLeave: true,
+			BackoffCap: func() time.Duration { return maxBackoff(s.config.NodeTimeout) },
+			QueueBytes: 32 << 20, QueueMessages: 16 << 10,
+			Log: s.daemon.Log, Registry: s.daemon.Registry,
+		})
 		if err != nil {
 			return err
 		}
-		_, s.mqttPort, _ = net.SplitHostPort(listener.Addr().String())
-		s.broker, err = broker.New(broker.Config{
-			Topics: topics, Cluster: s.config.Cluster, Listener: listener,
-			TLS:          &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certificates.get},
-			NodePassword: seal.Token{Secret: s.id.join}.Password(),
-			Log:          s.daemon.Log, Registry: s.daemon.Registry,
-		})
-		if err != nil {
-			return errors.Join(err, listener.Close())
-		}
-		config.Dial = s.broker.Dial
-		config.User, config.Password = s.broker.MasterAccount()
+		s.bus, s.runBus = foreign, foreign.Run
+		s.daemon.Health.Check("broker", foreign.Err)
+		return nil
 	}
-	s.bus, err = mqtt.New(config)
-	if err == nil {
-		s.daemon.Health.Check("broker", s.bus.Err)
+	listener, err := daemon.Listen("mqtt-listen", s.config.MQTTListen)
+	if err != nil {
+		return err
 	}
-	return err
+	_, s.mqttPort, _ = net.SplitHostPort(listener.Addr().String())
+	embedded, err := broker.New(broker.Config{
+		Topics: topics, Cluster: s.config.Cluster, Listener: listener,
+		TLS:          &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certificates.get},
+		NodePassword: seal.Token{Secret: s.id.join}.Password(),
+		Log:          s.daemon.Log, Registry: s.daemon.Registry,
+	})
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	local := embedded.Local()
+	s.bus, s.runBus = local, embedded.Run
+	s.daemon.Health.Check("broker", local.Err)
+	return nil
 }
 
 // newRun names this run of the master: each start begins an epoch, so the epoch's number orders the runs.
@@ -187,10 +187,7 @@ func (s *Server) Run(ctx context.Context) (err error) {
 	}
 	parts, ctx := errgroup.WithContext(ctx)
 	parts.Go(func() error { return s.store.Run(ctx) })
-	if s.broker != nil {
-		parts.Go(func() error { return s.broker.Run(ctx) })
-	}
-	parts.Go(func() error { return s.bus.Run(ctx) })
+	parts.Go(func() error { return s.runBus(ctx) })
 	parts.Go(func() error { return s.mux.Run(ctx) })
 	s.loops.link.Started(daemon.Clock(), s.link.Wake)
 	parts.Go(func() error { return s.link.Run(ctx) })

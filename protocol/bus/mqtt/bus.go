@@ -20,7 +20,7 @@ import (
 type Config struct {
 	// Brokers are alternatives, tried in this order and round again.
 	Brokers []Broker
-	// Dial, when set, is how the broker is reached instead: one that lives in this process.
+	// Dial, when set, connects to the broker instead, with or without Brokers.
 	Dial func(context.Context) (net.Conn, error)
 
 	ClientID string // unique on the broker

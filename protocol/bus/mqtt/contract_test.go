@@ -22,12 +22,7 @@ func TestContract(t *testing.T) {
 					config.ClientID = mqtt.MasterClientID(cluster, id)
 					config.Will = will
 					config.TakeLeave = true
-					gate := &gate{dial: config.Dial, pass: make(chan struct{})}
-					if r.plain != "" {
-						gate.dial = func(ctx context.Context) (net.Conn, error) {
-							return new(net.Dialer).DialContext(ctx, "tcp", r.plain)
-						}
-					}
+					gate := &gate{dial: r.dial, pass: make(chan struct{})}
 					gate.Reconnect()
 					config.Dial = gate.open
 					b, stop := start(t, config)
