@@ -1,7 +1,12 @@
 package containerd
 
 import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
 	"testing"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
@@ -22,7 +27,7 @@ func TestContract(t *testing.T) {
 	enginetest.Run(t, func(t *testing.T) enginetest.World {
 		f := newFixture(t).imported(t)
 		return enginetest.World{
-			Engine:    f.Engine,
+			Engine:    settled{f.Engine},
 			Image:     images.Probe,
 			Missing:   s.registry.host + "/no/such:1",
 			WrongArch: wrong,
@@ -30,8 +35,36 @@ func TestContract(t *testing.T) {
 			Limits:    f.Engine.cgroups.memory != "",
 			Again: func() engine.Engine {
 				f.again(t)
-				return f.Engine
+				return settled{f.Engine}
 			},
 		}
 	})
+}
+
+// settled is an engine whose Start also waits until the probe handles signals, which the suite takes for
+// granted: on a busy machine a Stop would come before it.
+type settled struct{ *Engine }
+
+func (s settled) Start(ctx context.Context, spec engine.Spec) error {
+	if err := s.Engine.Start(ctx, spec); err != nil {
+		return err
+	}
+	for ctx.Err() == nil {
+		list, err := s.Engine.List(ctx)
+		if err != nil {
+			return err
+		}
+		waiting := false
+		for _, c := range list {
+			if c.ID == spec.ID && c.State == engine.Running {
+				name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", c.PID))
+				waiting = err == nil && strings.TrimSpace(string(name)) != "ready"
+			}
+		}
+		if !waiting {
+			return nil
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return ctx.Err()
 }

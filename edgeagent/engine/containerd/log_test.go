@@ -98,6 +98,10 @@ func TestLogsGoOnWithoutContainerd(t *testing.T) {
 	if err := f.containerd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	eventually(t, func() error {
+		_, err := f.Engine.List(t.Context())
+		return err
+	})
 	pid := f.in(t, s.ID, engine.Running).PID
 	if err := syscall.Kill(pid, 0); err != nil {
 		t.Error(err)

@@ -53,7 +53,15 @@ func (e *Engine) reap(ctx context.Context, name string, told *exit) error {
 			return ignoreNotFound(err)
 		}
 	}
-	_, err = e.client.TaskService().Delete(ctx, &tasks.DeleteTaskRequest{ContainerID: name})
+	return e.deleteTask(ctx, name)
+}
+
+// deleteTask deletes a task that does not run; one that is not there is success. It goes to its end even if
+// ctx ends: containerd, left in the middle, forgets the task and leaves the shim.
+func (e *Engine) deleteTask(ctx context.Context, name string) error {
+	ctx, cancel := cleaning(ctx)
+	defer cancel()
+	_, err := e.client.TaskService().Delete(ctx, &tasks.DeleteTaskRequest{ContainerID: name})
 	return ignoreNotFound(errgrpc.ToNative(err))
 }
 

@@ -8,14 +8,12 @@ import (
 	"os"
 	"time"
 
-	"github.com/containerd/containerd/api/services/tasks/v1"
 	"github.com/containerd/containerd/api/types/runc/options"
 	"github.com/containerd/containerd/api/types/task"
 	"github.com/containerd/containerd/v2/client"
 	"github.com/containerd/containerd/v2/core/containers"
 	"github.com/containerd/containerd/v2/pkg/oci"
 	"github.com/containerd/errdefs"
-	"github.com/containerd/errdefs/pkg/errgrpc"
 	"github.com/moby/sys/signal"
 	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 
@@ -126,9 +124,18 @@ func (e *Engine) labels(spec engine.Spec, img client.Image, config ocispec.Image
 	return labels, nil
 }
 
+// launchTimeout is long enough for the slowest board.
+const launchTimeout = 2 * time.Minute
+
 // launch starts the process. The label that says so is written between the task's creation and its start: a
-// container with that label and without a task has run.
+// container with that label and without a task has run. Once begun it goes to its end even if ctx ends: a
+// runtime that is left in the middle leaves things that nobody finds.
 func (e *Engine) launch(ctx context.Context, name string, spec engine.Spec) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), launchTimeout)
+	defer cancel()
 	c, err := e.client.LoadContainer(ctx, name)
 	if err != nil {
 		return translate(err, "start container "+spec.ID)
@@ -168,8 +175,7 @@ func (e *Engine) discard(ctx context.Context, name string) error {
 		return err
 	}
 	// Deleting a task that was created but not started ends runc's waiting init too.
-	_, err := e.client.TaskService().Delete(ctx, &tasks.DeleteTaskRequest{ContainerID: name})
-	if err = errgrpc.ToNative(err); err != nil && !errdefs.IsNotFound(err) {
+	if err := e.deleteTask(ctx, name); err != nil {
 		return err
 	}
 	return e.erase(ctx, name)

@@ -116,8 +116,7 @@ func (e *Engine) Remove(ctx context.Context, id string) error {
 		if t.Status != task.Status_STOPPED && t.Status != task.Status_CREATED {
 			return fmt.Errorf("%s: it runs: stop it first", doing)
 		}
-		_, err := e.client.TaskService().Delete(ctx, &tasks.DeleteTaskRequest{ContainerID: name})
-		if err = errgrpc.ToNative(err); err != nil && !errdefs.IsNotFound(err) {
+		if err := e.deleteTask(ctx, name); err != nil {
 			return translate(err, doing)
 		}
 	}

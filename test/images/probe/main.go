@@ -13,18 +13,23 @@
 //	check KIND ARG…         exits 0 if it is as said, else says what it found and exits 1; see check.go
 //
 // It is process 1 of its container, for which the kernel ignores signals without a handler, so it installs
-// its own.
+// its own. Once that is so its name (/proc/PID/comm) is "ready": a signal before that would be lost.
 package main
 
 import (
+	"bufio"
 	"fmt"
-	"net/http"
+	"net"
 	"os"
 	"os/signal"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
+
+// readyName is the process's name once signals are handled.
+const readyName = "ready"
 
 func main() {
 	args := os.Args[1:]
@@ -33,6 +38,7 @@ func main() {
 	}
 	term := make(chan os.Signal, 1)
 	signal.Notify(term, syscall.SIGTERM, syscall.SIGINT)
+	_ = os.WriteFile("/proc/self/comm", []byte(readyName), 0) // a test that cares will notice
 	if err := run(args[0], args[1:], term); err != nil {
 		fmt.Fprintln(os.Stderr, "probe:", err)
 		os.Exit(1)
@@ -169,9 +175,32 @@ func serve(address string, term <-chan os.Signal) error {
 		<-term
 		os.Exit(128 + int(syscall.SIGTERM))
 	}()
-	return http.ListenAndServe(address, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprintf(w, "hello from %s: %s\n", host, r.URL.Path)
-	}))
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	for {
+		conn, err := l.Accept()
+		if err != nil {
+			return err
+		}
+		go answer(conn, host)
+	}
+}
+
+// answer is HTTP by hand: package net/http would take so long to initialise that a SIGTERM right after the
+// start finds no handler.
+func answer(conn net.Conn, host string) {
+	defer conn.Close()
+	in := bufio.NewReader(conn)
+	request, err := in.ReadString('\n')
+	for line := request; err == nil && strings.TrimSpace(line) != ""; {
+		line, err = in.ReadString('\n')
+	}
+	if words := strings.Fields(request); err == nil && len(words) == 3 {
+		text := fmt.Sprintf("hello from %s: %s\n", host, words[1])
+		fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s", len(text), text)
+	}
 }
 
 func heartbeat(file string, term <-chan os.Signal) error {
