@@ -3,6 +3,7 @@ package daemon
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -237,5 +238,24 @@ func TestTheClockAdvances(t *testing.T) {
 	second := Clock()
 	if first.Boot <= 0 || second.Boot < first.Boot || first.Wall.IsZero() {
 		t.Errorf("read %+v, then %+v", first, second)
+	}
+}
+
+// Each line of the log is a JSON object with a time.
+func TestLogLines(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	log := NewLogger(&out)
+	log.Debug().Msg("not shown")
+	log.Info().Str("node", "pi-1").Msg("node connected")
+	var line struct {
+		Level, Node, Message string
+		Time                 time.Time
+	}
+	if err := json.Unmarshal(out.Bytes(), &line); err != nil {
+		t.Fatalf("%q: %v", &out, err)
+	}
+	if line.Level != "info" || line.Node != "pi-1" || line.Message != "node connected" || line.Time.IsZero() {
+		t.Errorf("logged %s", &out)
 	}
 }
