@@ -91,11 +91,16 @@ func (e *Engine) List(ctx context.Context) ([]engine.Container, error) {
 	if err := e.begin(ctx, List); err != nil {
 		return nil, err
 	}
+	return e.listed(), nil
+}
+
+// listed is every container, sorted by ID. The caller holds the lock.
+func (e *Engine) listed() []engine.Container {
 	out := make([]engine.Container, 0, len(e.containers))
 	for _, id := range slices.Sorted(maps.Keys(e.containers)) {
 		out = append(out, e.containers[id].listed())
 	}
-	return out, nil
+	return out
 }
 
 // Images implements engine.Engine; images are sorted by name.

@@ -91,6 +91,14 @@ func (e *Engine) Reboot() {
 	e.hints = nil
 }
 
+// Containers is what List returns, also while the engine is away: for whoever looks on.
+func (e *Engine) Containers() []engine.Container {
+	e.mu.Lock()
+	defer e.unlockAndWake()
+	e.settle()
+	return e.listed()
+}
+
 // Counts returns the calls that did something.
 func (e *Engine) Counts() Counts {
 	e.mu.Lock()

@@ -1,0 +1,154 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/skerry-edge/skerry/edgeagent/engine"
+	"github.com/skerry-edge/skerry/edgeagent/engine/fake"
+)
+
+// Chaos lets faults and the user's acts happen at random for d, and then ends all faults. It reports false when
+// an invariant was broken.
+func (w *World) Chaos(d time.Duration) bool {
+	end := w.now + d
+	var fault, act func()
+	fault = func() {
+		if w.now < end {
+			w.strike()
+			w.after(w.between(200*time.Millisecond, 15*time.Second), fault)
+		}
+	}
+	act = func() {
+		if w.now < end {
+			w.user.strike()
+			w.after(w.between(200*time.Millisecond, 8*time.Second), act)
+		}
+	}
+	w.after(w.between(0, 20*time.Second), fault)
+	w.after(w.between(0, 5*time.Second), act)
+	if !w.Run(d) {
+		return false
+	}
+	w.Calm()
+	return w.failure == nil
+}
+
+// strike makes one random fault.
+func (w *World) strike() {
+	n := w.nodes[w.random.Intn(len(w.nodes))]
+	switch w.random.Intn(18) {
+	case 0:
+		n.crash(w.pause())
+	case 1:
+		n.powerCut(w.pause()+time.Second, false, false)
+	case 2:
+		n.powerCut(w.pause()+time.Second, w.chance(0.5), w.chance(0.5))
+	case 3, 4:
+		if n.agent != nil {
+			n.agent.crashIn, n.agent.written = 1+w.random.Intn(12), w.chance(0.5)
+		}
+	case 5:
+		w.master.crash(w.pause(), w.chance(0.3))
+	case 6, 7:
+		w.master.crashIn, w.master.written = 1+w.random.Intn(12), w.chance(0.5)
+	case 8, 9:
+		w.cutAny(n.name)
+	case 10:
+		w.cutAny("master")
+	case 11:
+		w.restartBroker(w.between(0, 20*time.Second))
+	case 12:
+		w.log("broker", "FORGETS what it retained")
+		w.bus.Forget("#")
+	case 13:
+		n.engineAway(w.between(time.Second, 40*time.Second))
+	case 14:
+		n.engineFails()
+	case 15:
+		n.containerDies()
+	case 16:
+		off := w.between(-400*24*time.Hour, 24*time.Hour)
+		w.log(n.name, "CLOCK is stepped, off by %s", off)
+		n.machine.setWall(off)
+		if w.chance(0.3) {
+			off := w.between(-20*time.Minute, 20*time.Minute) // what is kept for an hour is to stay
+			w.log("master", "CLOCK is stepped, off by %s", off)
+			w.master.machine.setWall(off)
+		}
+	case 17:
+		w.weather = weather{}
+		if w.chance(0.7) {
+			w.weather = weather{
+				loses: w.random.Float64() * 0.4, repeats: w.random.Float64() * 0.3,
+				delays: w.random.Float64() * 0.3, reorders: w.random.Float64() * 0.5,
+			}
+		}
+		w.log("network", "WEATHER %+v", w.weather)
+	}
+}
+
+// pause is how long something is away: mostly short, at times long.
+func (w *World) pause() time.Duration {
+	if w.chance(0.2) {
+		return w.between(30*time.Second, 2*time.Minute)
+	}
+	return w.between(100*time.Millisecond, 10*time.Second)
+}
+
+func (w *World) cutAny(id string) {
+	up, down := w.chance(0.75), w.chance(0.75)
+	if !up && !down {
+		up, down = true, true
+	}
+	w.cut(id, up, down, w.pause())
+}
+
+// engineAway makes the engine answer nothing for a while.
+func (n *node) engineAway(d time.Duration) {
+	n.w.log(n.name, "ENGINE AWAY for %s", d)
+	e := n.engine
+	e.SetAway(true)
+	n.w.after(d, func() { e.SetAway(false) })
+}
+
+// engineFails makes the next calls of one kind fail.
+func (n *node) engineFails() {
+	calls := []fake.Call{fake.List, fake.Pull, fake.Start, fake.Stop, fake.Remove}
+	errs := []error{engine.ErrAway, errors.New("disk full"), fmt.Errorf("image: %w", engine.ErrNotFound)}
+	call, err := calls[n.w.random.Intn(len(calls))], errs[n.w.random.Intn(len(errs))]
+	if call == fake.List {
+		err = engine.ErrAway
+	}
+	n.w.log(n.name, "ENGINE FAILS its next %s: %v", call, err)
+	n.engine.Fail(call, err)
+}
+
+// containerDies ends a random container from outside.
+func (n *node) containerDies() {
+	list := n.engine.Containers()
+	if len(list) == 0 {
+		return
+	}
+	c := list[n.w.random.Intn(len(list))]
+	n.w.log(n.name, "CONTAINER %s dies", c.ID)
+	n.engine.Kill(c.ID, n.w.random.Intn(3))
+	n.ticker.wake()
+}
+
+// Calm ends all faults: the network is whole, engines answer, everything that is away comes back in its time.
+func (w *World) Calm() {
+	w.log("world", "CALM")
+	w.weather = weather{}
+	for _, n := range w.nodes {
+		w.heal(n.name)
+		n.engine.SetAway(false)
+		if n.agent != nil {
+			n.agent.crashIn = 0
+		}
+	}
+	w.heal("master")
+	w.master.crashIn = 0
+	w.brokerUp = min(w.brokerUp, w.now+time.Second)
+}

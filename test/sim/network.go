@@ -1,0 +1,223 @@
+package sim
+
+import (
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/skerry-edge/skerry/protocol/bus"
+)
+
+// weather is what the network does to packets, as probabilities.
+type weather struct {
+	loses    float64
+	repeats  float64 // a copy arrives, up to 20 s later
+	delays   float64 // by up to 5 s
+	reorders float64 // a packet may overtake those before it
+}
+
+// link is one direction of one client's connection.
+type link struct {
+	client string
+	up     bool
+}
+
+// line is a process' connection to the broker, with what keeps it up.
+type line struct {
+	id      string
+	machine *machine
+	client  *bus.Client
+	closed  bool // its process is dead
+	trying  bool
+	tries   int
+	cap     time.Duration // of the pauses between attempts
+	last    map[bool]time.Duration
+}
+
+// newLine makes a process' end of a connection; it connects by itself.
+func (w *World) newLine(id string, m *machine, will func(uint64) (string, []byte)) *line {
+	l := &line{
+		id: id, machine: m, client: w.bus.Client(bus.ClientConfig{ID: id, Will: will}),
+		cap: min(time.Minute, w.options.Settings.Timeout()/2), last: map[bool]time.Duration{},
+	}
+	w.lines = append(w.lines, l)
+	return l
+}
+
+// collect takes what has just been sent and decides what becomes of it.
+func (w *World) collect() {
+	for _, p := range w.bus.Take() {
+		w.sent[channel(p.Topic)]++
+		w.checkPacket(p)
+		if w.chance(w.weather.loses) {
+			w.log(p.Client, "%s lost", say(p))
+			continue
+		}
+		w.send(p, time.Duration(0))
+		if w.chance(w.weather.repeats) {
+			w.send(p, w.between(0, 20*time.Second))
+		}
+	}
+}
+
+// send lets a packet arrive in its time.
+func (w *World) send(p bus.Packet, late time.Duration) {
+	at := w.now + late + w.between(time.Millisecond, 12*time.Millisecond)
+	if w.chance(w.weather.delays) {
+		at += w.between(0, 5*time.Second)
+	}
+	if l := w.line(p.Client); l != nil && late == 0 && !w.chance(w.weather.reorders) {
+		at = max(at, l.last[p.Up])
+		l.last[p.Up] = at
+	}
+	w.after(at-w.now, func() {
+		if w.options.Broken.Packet != nil {
+			p = w.options.Broken.Packet(w, p)
+		}
+		if w.bus.Deliver(p) {
+			w.log(p.Client, "%s", say(p))
+		} else {
+			w.log(p.Client, "%s not delivered", say(p))
+		}
+	})
+}
+
+// line is the newest line of a client.
+func (w *World) line(id string) *line {
+	for i := len(w.lines) - 1; i >= 0; i-- {
+		if w.lines[i].id == id {
+			return w.lines[i]
+		}
+	}
+	return nil
+}
+
+// reconnect begins an attempt for every line that is down and has none under way.
+func (w *World) reconnect() {
+	kept := w.lines[:0]
+	for _, l := range w.lines {
+		if l.closed {
+			continue
+		}
+		kept = append(kept, l)
+		if _, up := l.client.Connection(); !up && !l.trying {
+			l.trying = true
+			pause := time.Duration(0)
+			if l.tries > 0 {
+				pause = w.between(0, min(time.Second<<min(l.tries, 10), l.cap))
+			}
+			l.tries++
+			w.after(pause, func() { w.connect(l) })
+		}
+	}
+	w.lines = kept
+}
+
+func (w *World) connect(l *line) {
+	l.trying = false
+	if l.closed || w.now < w.brokerUp {
+		return
+	}
+	if err := l.client.Connect(); err != nil {
+		if !errors.Is(err, bus.ErrUnreachable) {
+			w.fail("%s connects: %w", l.id, err)
+		}
+		return
+	}
+	number, _ := l.client.Connection()
+	w.log(l.id, "connected, for the %d. time", number)
+	w.after(time.Minute, func() {
+		if n, up := l.client.Connection(); up && n == number {
+			l.tries = 0
+		}
+	})
+}
+
+// close ends a line with its process. The broker notices at once when the kernel says so, and later when the
+// machine has lost its power.
+func (w *World) close(l *line, noticed time.Duration) {
+	l.closed = true
+	number, _ := l.client.Connection()
+	l.client.Lose()
+	w.after(noticed, func() { w.drop(l, number) })
+}
+
+// drop makes the broker notice that a connection is gone, unless there is a newer one.
+func (w *World) drop(l *line, connection uint64) {
+	if now := w.line(l.id); now != nil && now != l {
+		if n, _ := now.client.Connection(); n > 0 {
+			return // it took over, and the will is out
+		}
+	}
+	if n, _ := l.client.Connection(); n == connection {
+		w.log(l.id, "the broker has noticed that the connection is gone")
+		w.bus.Drop(l.id)
+	}
+}
+
+// cut takes away directions of a client's link for some time. Both ends notice sooner or later, or not at all.
+func (w *World) cut(id string, up, down bool, d time.Duration) {
+	w.log(id, "CUT up=%t down=%t for %s", up, down, d)
+	w.bus.Cut(id, up, down)
+	if l := w.line(id); l != nil {
+		number, _ := l.client.Connection()
+		w.after(w.between(5*time.Second, 20*time.Second), func() { w.notice(l, number) })
+		w.after(w.between(15*time.Second, 6*time.Minute), func() {
+			if w.isCut[id] > 0 {
+				w.drop(l, number)
+				w.after(w.between(time.Second, 20*time.Second), func() { w.notice(l, number) })
+			}
+		})
+	}
+	w.isCut[id]++
+	cut := w.isCut[id]
+	w.after(d, func() {
+		if w.isCut[id] == cut {
+			w.heal(id)
+		}
+	})
+}
+
+// notice makes a client find out that a connection of its is gone, if it is.
+func (w *World) notice(l *line, connection uint64) {
+	if n, up := l.client.Connection(); up && n == connection && !l.closed && (w.isCut[l.id] > 0 || w.chance(0.5)) {
+		w.log(l.id, "has noticed that its connection is gone")
+		l.client.Lose()
+	}
+}
+
+func (w *World) heal(id string) {
+	w.log(id, "HEALED")
+	delete(w.isCut, id)
+	w.bus.Cut(id, false, false)
+}
+
+// restartBroker ends all connections and what is retained.
+func (w *World) restartBroker(down time.Duration) {
+	w.log("broker", "RESTARTS, forgets everything, is away for %s", down)
+	w.brokerUp = max(w.brokerUp, w.now+down)
+	w.bus.Restart()
+}
+
+// channel is the last word of a topic, but for probes.
+func channel(topic string) string {
+	if strings.Contains(topic, "/m/probe/") {
+		return "probe"
+	}
+	return topic[strings.LastIndexByte(topic, '/')+1:]
+}
+
+func say(p bus.Packet) string {
+	way, topic := "to", p.Topic
+	if p.Up {
+		way = "from"
+	}
+	if i := strings.Index(topic, "/n/"); i >= 0 {
+		topic = topic[i+3:]
+	}
+	text := way + " " + topic
+	if p.Retain {
+		text += " retained"
+	}
+	return text + " " + mark(p.Payload)
+}

@@ -1,0 +1,251 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/rs/zerolog"
+	corev1 "k8s.io/api/core/v1"
+	apiresource "k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/skerry-edge/skerry/edgeagent/engine/fake"
+	"github.com/skerry-edge/skerry/edgeagent/masterlink"
+	"github.com/skerry-edge/skerry/edgeagent/plan"
+	"github.com/skerry-edge/skerry/edgeagent/reconcile"
+	"github.com/skerry-edge/skerry/protocol/clock"
+	"github.com/skerry-edge/skerry/protocol/message"
+	"github.com/skerry-edge/skerry/protocol/seal"
+)
+
+// node is a device: its engine, disk and networks outlive the agents on it.
+type node struct {
+	w       *World
+	name    string
+	machine *machine
+	boots   int
+	ends    int // of agents and of the machine
+	engine  *fake.Engine
+	disk    *agentDisk
+	nets    map[string]bool
+	slept   time.Duration // how long the engine's call under way lasts
+	ticker  *actor        // the engine's
+	book    book
+	changed bool // containers may have
+
+	agent *agent // nil while there is no process
+}
+
+// agent is one process.
+type agent struct {
+	node    *node
+	dead    bool
+	crashIn int  // touches of the world until it crashes; 0: it doesn't
+	written bool // whether the touch that it crashes at has its effect
+
+	local *local
+	link  *actor
+	loop  *actor
+	line  *line
+}
+
+func (w *World) newNode(name string) *node {
+	n := &node{w: w, name: name, machine: w.newMachine(), disk: newAgentDisk(), nets: map[string]bool{}, book: newBook()}
+	n.newEngine()
+	n.ticker = &actor{name: name + " engine", machine: n.machine, stopped: func() bool { return false }, due: forever}
+	n.ticker.step = func(clock.Now) (clock.Now, error) {
+		n.engine.Tick()
+		n.changed = true
+		return n.engine.Next(), nil
+	}
+	return n
+}
+
+func (n *node) newEngine() {
+	n.engine = fake.New(fake.Config{
+		Now: n.machine.now, AnyImage: true, StartTime: 250 * time.Millisecond,
+		Images: map[string]fake.Image{"slow": {Bytes: 100 << 20, PullTime: 20 * time.Second}},
+		Sleep: func(ctx context.Context, d time.Duration) error {
+			n.slept += d
+			return ctx.Err()
+		},
+	})
+}
+
+// start begins a run of the agent.
+func (n *node) start() {
+	w := n.w
+	if n.agent != nil {
+		return
+	}
+	n.disk.runs++
+	a := &agent{node: n}
+	stopped := func() bool { return a.dead }
+	a.link = &actor{name: n.name + " link", machine: n.machine, stopped: stopped, woken: true}
+	a.loop = &actor{name: n.name + " loop", machine: n.machine, stopped: stopped, woken: true}
+	disk := AgentDisk(n.disk)
+	if w.options.Broken.AgentDisk != nil {
+		disk = w.options.Broken.AgentDisk(disk)
+	}
+	disk = &processDisk{disk, a}
+	w.log(n.name, "agent STARTS, run %d", n.disk.runs)
+	r, err := reconcile.New(reconcile.Config{
+		Engine: &engineOf{n.engine, a}, Network: network{a}, Disk: disk, Executor: executor{a}, Clock: n.machine.now,
+		Node: func() plan.Node {
+			return plan.Node{Name: n.name, IP: "192.0.2.7", Boot: n.bootID()}
+		},
+		Log: zerolog.Nop(), Changed: a.link.wake, Wake: a.loop.wake,
+	})
+	if err != nil {
+		w.fail("%s: start the agent: %w", n.name, err)
+		return
+	}
+	a.loop.step = func(now clock.Now) (clock.Now, error) { return r.Step(now), nil }
+	a.local = &local{Reconciler: r, node: n}
+	var l *masterlink.Link
+	a.line = w.newLine(n.name, n.machine, func(connection uint64) (string, []byte) { return l.Will(connection) })
+	seam := masterlink.Local(a.local)
+	if w.options.Broken.Local != nil {
+		seam = w.options.Broken.Local(seam)
+	}
+	l = masterlink.New(masterlink.Config{
+		Bus: a.line.client, Topics: w.topics, Node: n.name, Run: seal.Run{Number: n.disk.runs, Nonce: w.random.Uint64()},
+		BootID: n.bootID(), Settings: message.Settings{HeartbeatMillis: 10_000, TimeoutMillis: 30_000},
+		Disk: disk, Local: seam, Clock: n.machine.now, Rand: w.random, Logger: zerolog.Nop(), Wake: a.link.wake,
+	})
+	a.link.step = l.Step
+	n.agent = a
+}
+
+func (n *node) bootID() string { return fmt.Sprintf("%s-boot-%d", n.name, n.boots) }
+
+// crash ends the agent's process and starts another one after a while.
+func (n *node) crash(back time.Duration) {
+	if n.agent == nil {
+		return
+	}
+	n.w.log(n.name, "agent CRASHES, back in %s", back)
+	n.kill(0)
+	n.back(back, n.start)
+}
+
+// back does something after a while, unless something else happens to the agent before.
+func (n *node) back(d time.Duration, do func()) {
+	n.ends++
+	ends := n.ends
+	n.w.after(d, func() {
+		if n.ends == ends {
+			do()
+		}
+	})
+}
+
+// kill ends the agent's process; the broker notices after a while.
+func (n *node) kill(noticed time.Duration) {
+	if a := n.agent; a != nil {
+		a.dead = true
+		n.agent = nil
+		n.w.close(a.line, noticed)
+	}
+}
+
+// powerCut ends everything on the machine; it comes back after a while, with or without its disk.
+func (n *node) powerCut(back time.Duration, losesDisk, losesEngine bool) {
+	n.w.log(n.name, "POWER CUT, back in %s, loses its disk=%t and its engine's=%t", back, losesDisk, losesEngine)
+	n.kill(n.w.between(5*time.Second, 6*time.Minute))
+	n.engine.Reboot()
+	n.boots++
+	n.nets = map[string]bool{}
+	if losesDisk {
+		n.disk = newAgentDisk()
+		n.book.listed = map[string]*corev1.Pod{}
+	}
+	if losesEngine {
+		n.newEngine()
+	}
+	n.back(back, func() {
+		n.machine.boot()
+		n.start()
+		n.w.after(n.w.between(0, time.Minute), func() { n.machine.setWall(0) })
+	})
+}
+
+// touch is every effect that an agent has on its machine: it may crash there.
+func (a *agent) touch(what string, do func() error) error {
+	if a.dead {
+		return errCrashed
+	}
+	if a.crashIn > 0 {
+		if a.crashIn--; a.crashIn == 0 {
+			if a.written {
+				_ = do() // nobody is told whether it worked
+			}
+			a.node.w.log(a.node.name, "dies at: %s", what)
+			a.node.crash(a.node.w.between(100*time.Millisecond, 20*time.Second))
+			return errCrashed
+		}
+	}
+	return do()
+}
+
+// local is the node as the master's link sees it.
+type local struct {
+	*reconcile.Reconciler
+	node *node
+}
+
+// Node is what the wiring of an agent says of the machine.
+func (l *local) Node() []byte {
+	room := corev1.ResourceList{
+		corev1.ResourceCPU:    apiresource.MustParse("4"),
+		corev1.ResourceMemory: apiresource.MustParse("1Gi"),
+		corev1.ResourcePods:   apiresource.MustParse("110"),
+	}
+	object := &corev1.Node{
+		ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{
+			corev1.LabelHostname: l.node.name, corev1.LabelArchStable: "arm64", corev1.LabelOSStable: "linux",
+		}},
+		Status: corev1.NodeStatus{
+			Capacity: room, Allocatable: room,
+			NodeInfo: corev1.NodeSystemInfo{BootID: l.node.bootID(), Architecture: "arm64", OperatingSystem: "linux"},
+		},
+	}
+	encoded, err := object.Marshal()
+	if err != nil {
+		l.node.w.fail("encode a node: %w", err)
+	}
+	return encoded
+}
+
+// Readings are always the same: they are for people.
+func (l *local) Readings() message.Readings {
+	return message.Readings{CPUMilli: 70, MemoryKiB: 100 << 10}
+}
+
+// network is the machine's.
+type network struct{ a *agent }
+
+func (n network) Prepare(_ context.Context, uid string, host bool) (path, ip string, err error) {
+	if host {
+		return "/host", "", nil
+	}
+	err = n.a.touch("prepare a network", func() error {
+		n.a.node.nets[uid] = true
+		return nil
+	})
+	return "/net/" + uid, "", err
+}
+
+func (n network) Release(_ context.Context, uid string) error {
+	return n.a.touch("release a network", func() error {
+		delete(n.a.node.nets, uid)
+		return nil
+	})
+}
+
+func (n network) List(context.Context) ([]string, error) {
+	return slices.Sorted(maps.Keys(n.a.node.nets)), nil
+}

@@ -1,0 +1,226 @@
+package sim
+
+import (
+	"container/heap"
+	"fmt"
+	"math/rand"
+	"time"
+
+	"github.com/skerry-edge/skerry/edgeagent/masterlink"
+	"github.com/skerry-edge/skerry/master/reconcile"
+	"github.com/skerry-edge/skerry/protocol"
+	"github.com/skerry-edge/skerry/protocol/bus"
+	"github.com/skerry-edge/skerry/protocol/message"
+)
+
+// Options say what a World is made of.
+type Options struct {
+	Seed  int64
+	Nodes int
+	// Settings and Suspect are the master's; zero means the defaults of 10 s, 30 s and 15 s.
+	Settings message.Settings
+	Suspect  time.Duration
+	// Embedded makes the broker die with the master's process, and forget what it retained.
+	Embedded bool
+	// Skewed lets the clocks of the machines run up to 5 % fast or slow.
+	Skewed bool
+	Broken Broken
+}
+
+// Broken replaces parts by ones that are wrong, to see that the world notices. A nil function leaves its part
+// alone.
+type Broken struct {
+	AgentDisk func(AgentDisk) AgentDisk
+	Local     func(masterlink.Local) masterlink.Local
+	Planner   func(reconcile.Planner) reconcile.Planner
+	// MasterDisk reports whether a batch that is to be kept is kept.
+	MasterDisk func() bool
+	// Packet changes what is delivered.
+	Packet func(*World, bus.Packet) bus.Packet
+}
+
+// World is a cluster in virtual time.
+type World struct {
+	options Options
+	random  *rand.Rand
+	now     time.Duration // since the world's beginning, by a clock that is right
+	queue   queue
+	events  uint64 // that were ever put into the queue
+	trace   trace
+	failure error
+
+	topics   protocol.Topics
+	bus      *bus.Memory
+	weather  weather
+	lines    []*line
+	brokerUp time.Duration // from when on the broker can be reached
+
+	disk   *masterDisk
+	master *master // never nil; dead between two of them
+	nodes  []*node
+	user   *user
+
+	stepped bool           // some wall clock was
+	isCut   map[string]int // clients whose link is cut, by the number of the cut
+	sent    map[string]int // packets by channel
+	flips   map[string]int // how often a node became Unknown
+}
+
+// New makes a world in which everything has just started.
+func New(options Options) *World {
+	if options.Settings == (message.Settings{}) {
+		options.Settings = message.Settings{HeartbeatMillis: 10_000, TimeoutMillis: 30_000}
+	}
+	if options.Suspect == 0 {
+		options.Suspect = 15 * time.Second
+	}
+	topics, err := protocol.NewTopics("default")
+	if err != nil {
+		panic(err) // the name is a constant
+	}
+	w := &World{
+		options: options,
+		random:  rand.New(rand.NewSource(options.Seed)),
+		topics:  topics,
+		bus:     bus.NewMemory(bus.MemoryConfig{Held: true, Queue: 1 << 16}),
+		isCut:   map[string]int{},
+		sent:    map[string]int{},
+		flips:   map[string]int{},
+	}
+	w.disk = newMasterDisk(w)
+	w.master = &master{w: w, machine: w.newMachine(), dead: true}
+	w.user = newUser(w)
+	w.startMaster()
+	for i := range options.Nodes {
+		n := w.newNode(fmt.Sprintf("n%d", i+1))
+		w.nodes = append(w.nodes, n)
+		n.start()
+	}
+	return w
+}
+
+// Failure is the first invariant that was broken; nil when all hold.
+func (w *World) Failure() error { return w.failure }
+
+// Trace is everything that has happened, a line each.
+func (w *World) Trace() []byte { return w.trace.lines }
+
+// fail notes a broken invariant; the world stops at the first.
+func (w *World) fail(format string, args ...any) {
+	if w.failure == nil {
+		w.failure = fmt.Errorf("at %s: %w", w.now, fmt.Errorf(format, args...))
+		w.log("BROKEN", "%v", w.failure)
+	}
+}
+
+// maxRounds bounds what may happen at one instant: more is a loop that waits for nothing.
+const maxRounds = 5000
+
+// Run lets d pass. It reports false when an invariant was broken.
+func (w *World) Run(d time.Duration) bool {
+	end := w.now + d
+	for w.failure == nil {
+		for rounds := 0; w.round(); rounds++ {
+			if rounds == maxRounds {
+				w.fail("time stands still: after %d rounds there is still something to do at once", rounds)
+			}
+			if w.failure != nil {
+				return false
+			}
+		}
+		next := w.next()
+		if next > end {
+			w.now = end
+			return true
+		}
+		w.now = next
+	}
+	return false
+}
+
+// RunUntil lets time pass, at most d, until holds.
+func (w *World) RunUntil(d time.Duration, holds func() bool) bool {
+	const glance = 10 * time.Millisecond
+	for end := w.now + d; w.failure == nil && w.now < end; {
+		if holds() {
+			return true
+		}
+		w.Run(max(glance, min(w.next(), end)-w.now))
+	}
+	return w.failure == nil && holds()
+}
+
+// round does all that is due now; it reports whether anything was.
+func (w *World) round() bool {
+	busy := false
+	for len(w.queue) > 0 && w.queue[0].at <= w.now && w.failure == nil {
+		e := heap.Pop(&w.queue).(event)
+		e.do()
+		w.collect()
+		busy = true
+	}
+	actors := w.actors()
+	w.random.Shuffle(len(actors), func(i, j int) { actors[i], actors[j] = actors[j], actors[i] })
+	for _, a := range actors {
+		if a.stopped() || !a.woken && a.due > w.now {
+			continue
+		}
+		a.woken, busy = false, true
+		next, err := a.step(a.machine.now())
+		a.due = a.machine.at(next)
+		if err != nil && !a.stopped() {
+			w.fail("%s ended: %w", a.name, err)
+		}
+		w.collect()
+		w.checkAttempts()
+		if w.failure != nil {
+			return true
+		}
+	}
+	w.reconnect()
+	return busy
+}
+
+// next is when something will be due.
+func (w *World) next() time.Duration {
+	next := forever
+	if len(w.queue) > 0 {
+		next = w.queue[0].at
+	}
+	for _, a := range w.actors() {
+		if a.woken {
+			return w.now
+		}
+		next = min(next, a.due)
+	}
+	return max(next, w.now)
+}
+
+// actors are the loops that are alive, in a fixed order.
+func (w *World) actors() []*actor {
+	var out []*actor
+	if !w.master.dead {
+		out = append(out, w.master.link, w.master.runner)
+	}
+	for _, n := range w.nodes {
+		out = append(out, n.ticker)
+		if n.agent != nil {
+			out = append(out, n.agent.link, n.agent.loop)
+		}
+	}
+	return out
+}
+
+// after has something done later, by the right clock.
+func (w *World) after(d time.Duration, do func()) {
+	w.events++
+	heap.Push(&w.queue, event{at: w.now + d, seq: w.events, do: do})
+}
+
+// between is a random time.
+func (w *World) between(least, most time.Duration) time.Duration {
+	return least + time.Duration(w.random.Int63n(int64(most-least)+1))
+}
+
+// chance is true with a probability.
+func (w *World) chance(p float64) bool { return w.random.Float64() < p }
