@@ -194,7 +194,11 @@ func (c *Containerd) Mounts() ([]string, error) {
 
 // Close ends containerd and every container it ran, and removes the directory.
 func (c *Containerd) Close() error {
+	tasks := c.tasks()
 	errs := []error{c.Stop(), c.endShims()}
+	for _, t := range tasks {
+		errs = append(errs, t.clear())
+	}
 	mounts, err := mountsBelow(c.dir)
 	errs = append(errs, err)
 	// Innermost first.
