@@ -14,9 +14,9 @@ type Machine struct {
 	keepAlive time.Duration
 	patience  time.Duration
 
-	sent        uint64 // number of the last data or end frame sent
+	sent        uint64 // number of the last data, fin or end frame sent
 	credit      int    // bytes that may still be sent
-	received    uint64 // number of the last data or end frame received
+	received    uint64 // number of the last data, fin or end frame received
 	granted     int    // bytes that the other end may still send, as far as it has been told
 	unannounced int    // bytes consumed since the last credit frame
 	heard       clock.Now
@@ -54,6 +54,16 @@ func (m *Machine) Send(channel byte, data []byte, now clock.Now) (f Frame, n int
 	return Frame{Stream: m.id, Number: m.sent, Channel: channel, Data: data[:n]}, n
 }
 
+// CloseWrite says that this side sends no more on a channel; the rest of the stream goes on. It takes no credit.
+func (m *Machine) CloseWrite(channel byte, now clock.Now) (f Frame, send bool) {
+	if m.over {
+		return Frame{}, false
+	}
+	m.sent++
+	m.spoke = now
+	return Frame{Stream: m.id, Number: m.sent, Channel: channel, Fin: true}, true
+}
+
 // Finish ends the stream from this side; nothing may be sent or received afterwards.
 func (m *Machine) Finish(end End, now clock.Now) Frame {
 	m.over = true
@@ -62,7 +72,8 @@ func (m *Machine) Finish(end End, now clock.Now) Frame {
 	return Frame{Stream: m.id, Number: m.sent, End: &end}
 }
 
-// Receive takes in a frame of the other end. data is what arrived, ended is set when the other end finished.
+// Receive takes in a frame of the other end. data is what arrived, empty but not nil when the other end sends no
+// more on the frame's channel; ended is set when the other end finished.
 // An error means that the stream can't go on: frames were lost, or the other end breaks the rules; the caller
 // finishes with it. A frame that was seen before is skipped.
 func (m *Machine) Receive(f Frame, now clock.Now) (data []byte, ended *End, err error) {
@@ -88,6 +99,9 @@ func (m *Machine) Receive(f Frame, now clock.Now) (data []byte, ended *End, err 
 	if f.End != nil {
 		m.over = true
 		return nil, f.End, nil
+	}
+	if f.Fin {
+		return []byte{}, nil, nil
 	}
 	if len(f.Data) > m.granted {
 		return nil, nil, fmt.Errorf("the other end sent %d bytes with credit for %d", len(f.Data), m.granted)

@@ -23,6 +23,7 @@ type conn struct {
 	unread  int     // bytes of the piece that Read returned last, consumed with the next Read
 	ended   *stream.End
 	err     error // why the stream broke, when it did
+	done    chan struct{}
 }
 
 type piece struct {
@@ -31,7 +32,7 @@ type piece struct {
 }
 
 func newConn(m *Mux, k key, machine *stream.Machine) *conn {
-	c := &conn{mux: m, key: k, machine: machine}
+	c := &conn{mux: m, key: k, machine: machine, done: make(chan struct{})}
 	c.changed.L = &c.mu
 	return c
 }
@@ -56,8 +57,8 @@ func (c *conn) Read() (byte, []byte, error) {
 		return 0, nil, c.err
 	}
 	if len(c.queue) == 0 {
-		if c.ended.Error != "" {
-			return 0, nil, &stream.Error{Code: c.ended.Code, Text: c.ended.Error}
+		if err := c.ended.Err(); err != nil {
+			return 0, nil, err
 		}
 		return 0, nil, io.EOF
 	}
@@ -95,14 +96,34 @@ func (c *conn) next(channel byte, data []byte) (stream.Frame, int, error) {
 	switch {
 	case c.err != nil:
 		return stream.Frame{}, 0, c.err
-	case c.ended != nil && c.ended.Error != "":
-		return stream.Frame{}, 0, &stream.Error{Code: c.ended.Code, Text: c.ended.Error}
+	case c.ended != nil && c.ended.Err() != nil:
+		return stream.Frame{}, 0, c.ended.Err()
 	case c.ended != nil:
 		return stream.Frame{}, 0, io.ErrClosedPipe
 	}
 	f, n := c.machine.Send(channel, data, c.mux.config.Clock())
 	return f, n, nil
 }
+
+// CloseWrite implements stream.Conn.
+func (c *conn) CloseWrite(channel byte) error {
+	c.sending.Lock()
+	defer c.sending.Unlock()
+	c.mu.Lock()
+	f, goesOn := c.machine.CloseWrite(channel, c.mux.config.Clock())
+	c.mu.Unlock()
+	if !goesOn {
+		return io.ErrClosedPipe
+	}
+	if err := c.send(f); err != nil {
+		c.fail(err)
+		return err
+	}
+	return nil
+}
+
+// Done implements stream.Conn.
+func (c *conn) Done() <-chan struct{} { return c.done }
 
 // Close implements stream.Conn.
 func (c *conn) Close(end stream.End) {
@@ -118,6 +139,7 @@ func (c *conn) interrupt(err error) {
 	defer c.mu.Unlock()
 	if c.err == nil && c.ended == nil {
 		c.err = err
+		close(c.done)
 	}
 	c.changed.Broadcast()
 }
@@ -145,11 +167,14 @@ func (c *conn) finish(end stream.End) {
 func (c *conn) receive(f stream.Frame, now clock.Now) {
 	c.mu.Lock()
 	data, ended, err := c.machine.Receive(f, now)
-	if len(data) > 0 {
+	if data != nil {
 		c.queue = append(c.queue, piece{f.Channel, data})
 	}
 	if ended != nil && c.ended == nil {
 		c.ended = ended
+		if c.err == nil {
+			close(c.done)
+		}
 	}
 	c.changed.Broadcast()
 	c.mu.Unlock()
