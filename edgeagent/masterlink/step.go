@@ -149,7 +149,7 @@ func (l *Link) do(effects []peer.Effect) {
 				l.log.Error().Err(err).Msg("position of the desired state not stored")
 				continue
 			}
-			l.peer.Stored(peer.Head{Position: e.Position, Digest: e.Digest})
+			l.peer.Stored(peer.Head(e))
 		case peer.KeepEpoch:
 			if err := l.config.Disk.KeepEpoch(e.Epoch); err != nil {
 				l.log.Error().Err(err).Msg("epoch not stored")

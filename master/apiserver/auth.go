@@ -59,5 +59,6 @@ func authorize(u user, verb string, t target) error {
 		where = fmt.Sprintf("in the namespace %q", t.namespace)
 	}
 	return apierrors.NewForbidden(gr, t.name,
+		//lint:ignore ST1005 Kubernetes' own words
 		fmt.Errorf("User %q cannot %s resource %q in API group %q %s", u.name, verb, what, gr.Group, where))
 }

@@ -107,8 +107,10 @@ func finalizersFor(finalizers []string, opts *metav1.DeleteOptions) []string {
 		case metav1.DeletePropagationForeground:
 			want = metav1.FinalizerDeleteDependents
 		}
-	case opts.OrphanDependents != nil: //nolint:staticcheck // old clients send it
-		if *opts.OrphanDependents { //nolint:staticcheck
+	//lint:ignore SA1019 old clients send it
+	case opts.OrphanDependents != nil:
+		//lint:ignore SA1019 old clients send it
+		if *opts.OrphanDependents {
 			want = metav1.FinalizerOrphanDependents
 		}
 	default:

@@ -90,10 +90,12 @@ func (c *call) checkPreconditions(p *metav1.Preconditions, o resource.Object) er
 		return nil
 	}
 	if p.UID != nil && *p.UID != o.GetUID() {
+		//lint:ignore ST1005 Kubernetes' own words
 		return apierrors.NewConflict(c.groupResource(), o.GetName(), fmt.Errorf(
 			"Precondition failed: UID in precondition: %v, UID in object meta: %v", *p.UID, o.GetUID()))
 	}
 	if p.ResourceVersion != nil && *p.ResourceVersion != o.GetResourceVersion() {
+		//lint:ignore ST1005 Kubernetes' own words
 		return apierrors.NewConflict(c.groupResource(), o.GetName(), fmt.Errorf(
 			"Precondition failed: ResourceVersion in precondition: %v, ResourceVersion in object meta: %v", *p.ResourceVersion, o.GetResourceVersion()))
 	}

@@ -43,8 +43,7 @@ func (c *Config) Define(f *daemon.Flags) {
 		Usage: "address of the Kubernetes API, HTTPS"})
 	f.String(&c.MQTTListen, daemon.CheckAddress, daemon.Flag{Name: "mqtt-listen", Arg: "ADDR", Default: ":8883",
 		Usage: "address of the embedded MQTT broker, TLS; not with --broker"})
-	var broker daemon.Flag
-	broker = daemon.Flag{Name: "broker", Arg: "URL", Many: true,
+	broker := daemon.Flag{Name: "broker", Arg: "URL", Many: true,
 		Usage: "use this broker instead of the embedded one: mqtts:// or wss://, or without encryption tcp:// or ws://; a user and password may stand before the host",
 		Set: func(values []string) (err error) {
 			c.Brokers, err = mqtt.ParseBrokers(values)

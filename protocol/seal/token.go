@@ -93,7 +93,7 @@ func (t Token) Encode() (string, error) {
 var (
 	errTokenEmpty   = errors.New("the join token is empty; the master prints one at its first start")
 	errTokenPrefix  = errors.New("this is no join token: one begins with " + tokenPrefix + " (to read it from a file, write @FILE)")
-	errTokenVersion = errors.New("the join token is of another version of Skerry: this one knows " + tokenPrefix)
+	errTokenVersion = errors.New("the join token is of another version of Skerry: this one knows " + tokenPrefix + " tokens")
 	errTokenLetters = errors.New("the join token has characters that don't belong there; copy it again, whole")
 	errTokenDamaged = errors.New("the join token is cut off or mistyped; copy it again, whole")
 )

@@ -81,7 +81,7 @@ func TestMissingConfigMap(t *testing.T) {
 func TestHostNetwork(t *testing.T) {
 	f := newFleet(t, 1)
 	for _, c := range []struct{ name, hostNetwork string }{{"host", "true"}, {"own", "false"}} {
-		f.apply(`{apiVersion: v1, kind: Pod, metadata: {name: ` + c.name + `}, spec: {hostNetwork: ` + c.hostNetwork + `, restartPolicy: Never, containers: [{name: a, image: "skerry.test/busybox:1", command: [ip, addr]}]}}`)
+		f.apply(`{apiVersion: v1, kind: Pod, metadata: {name: ` + c.name + `}, spec: {hostNetwork: ` + c.hostNetwork + `, restartPolicy: Never, containers: [{name: a, image: "busybox:1", command: [ip, addr]}]}}`)
 		f.untilPrints("Succeeded", "get", "pod", c.name, "-o", "jsonpath={.status.phase}")
 		out := f.kubectl("logs", c.name)
 		if has := strings.Contains(out, f.nodes[0].Host.Address); has != (c.hostNetwork == "true") {

@@ -153,7 +153,7 @@ func TestPodsThatCannotRun(t *testing.T) {
 		{"missing", "localhost:1/no/such:image", "ErrImagePull", "localhost:1/no/such:image"},
 		{"misnamed", "Not An Image", "InvalidImageName", "Not An Image"},
 	} {
-		f.kubectl("run", c.name, "--image="+c.image)
+		f.apply(`{apiVersion: v1, kind: Pod, metadata: {name: ` + c.name + `}, spec: {containers: [{name: a, image: "` + c.image + `"}]}}`)
 		f.until(c.name+" says "+c.reason, func() (bool, string) {
 			out, err := f.master.Kubectl("get", "pod", c.name, "-o", "jsonpath={.status.containerStatuses[0].state.waiting}")
 			return (strings.Contains(out, c.reason) || strings.Contains(out, "ImagePullBackOff")) && strings.Contains(out, c.says), seen(out, err)

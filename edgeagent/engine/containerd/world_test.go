@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/containerd/containerd/v2/core/containers"
 	"github.com/containerd/containerd/v2/core/snapshots"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/rs/zerolog"
@@ -286,15 +285,4 @@ func eventually(t *testing.T, check func() error) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-}
-
-// label is one of the engine's own labels of a container.
-func (f *fixture) label(t *testing.T, id, key string) string {
-	t.Helper()
-	var c containers.Container
-	c, err := f.Engine.client.ContainerService().Get(f.Engine.in(t.Context()), nameOf(id))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c.Labels[key]
 }
