@@ -8,41 +8,69 @@ import (
 	"fmt"
 	"sync/atomic"
 
-	"k8s.io/apimachinery/pkg/runtime/schema"
-
 	"github.com/skerry-edge/skerry/master/resource"
 )
 
 // Documents are the documents of all groups and versions, in the form in which they are sent. It may be used by
 // several goroutines: two that ask first at the same time both build a document, and either is the right one.
 type Documents struct {
-	resources []*resource.Resource
-	version   string
 	paths     []string // in the order of the resources
 	documents map[string]*kept
+	swagger   map[Form]*kept
 }
+
+// Form is an encoding of the OpenAPI v2 document.
+type Form string
+
+// The forms of the OpenAPI v2 document.
+const (
+	FormJSON     Form = "json"
+	FormProtobuf Form = "protobuf"
+)
 
 // Encoded is a document ready to be sent.
 type Encoded struct {
-	Gzip []byte // its JSON, compressed: a tenth of it
-	Hash string // of its JSON; fit for an ETag and for the hash parameter of its URL
+	Gzip []byte // compressed: a tenth of it
+	Hash string // of what is compressed; fit for an ETag and for the hash parameter of its URL
 }
 
-// kept is a group and version with its document, once it has been built.
+// kept is a document with how to build it, once it has been built.
 type kept struct {
-	gv  schema.GroupVersion
-	doc atomic.Pointer[Encoded]
+	build func() (Encoded, error)
+	doc   atomic.Pointer[Encoded]
+}
+
+func (k *kept) get() (Encoded, error) {
+	if doc := k.doc.Load(); doc != nil {
+		return *doc, nil
+	}
+	doc, err := k.build()
+	if err == nil {
+		k.doc.Store(&doc)
+	}
+	return doc, err
 }
 
 // New prepares the documents of resources; each is built when it is first asked for. version is the server's.
 func New(resources []*resource.Resource, version string) *Documents {
-	d := &Documents{resources: resources, version: version, documents: map[string]*kept{}}
+	d := &Documents{documents: map[string]*kept{}}
 	for _, r := range resources {
-		path := Path(r.GVK.GroupVersion())
+		gv := r.GVK.GroupVersion()
+		path := Path(gv)
 		if d.documents[path] == nil {
 			d.paths = append(d.paths, path)
-			d.documents[path] = &kept{gv: r.GVK.GroupVersion()}
+			d.documents[path] = &kept{build: func() (Encoded, error) { return encodeJSON(Document(resources, gv, version)) }}
 		}
+	}
+	d.swagger = map[Form]*kept{
+		FormJSON: {build: func() (Encoded, error) { return encodeJSON(Swagger(resources, version)) }},
+		FormProtobuf: {build: func() (Encoded, error) {
+			data, err := Protobuf(Swagger(resources, version))
+			if err != nil {
+				return Encoded{}, err
+			}
+			return compress(data)
+		}},
 	}
 	return d
 }
@@ -53,16 +81,12 @@ func (d *Documents) Get(path string) (doc Encoded, ok bool, err error) {
 	if at == nil {
 		return Encoded{}, false, nil
 	}
-	if doc := at.doc.Load(); doc != nil {
-		return *doc, true, nil
-	}
-	doc, err = encode(d.resources, at.gv, d.version)
-	if err != nil {
-		return Encoded{}, true, err
-	}
-	at.doc.Store(&doc)
-	return doc, true, nil
+	doc, err = at.get()
+	return doc, true, err
 }
+
+// Swagger is the OpenAPI v2 document in one of its forms.
+func (d *Documents) Swagger(form Form) (Encoded, error) { return d.swagger[form].get() }
 
 // Index is the answer to /openapi/v3: where each document is, by a URL that changes with it.
 func (d *Documents) Index() ([]byte, error) {
@@ -80,18 +104,22 @@ func (d *Documents) Index() ([]byte, error) {
 	return json.Marshal(map[string]any{"paths": paths})
 }
 
-func encode(resources []*resource.Resource, gv schema.GroupVersion, version string) (Encoded, error) {
-	text, err := json.Marshal(Document(resources, gv, version))
+func encodeJSON(document any) (Encoded, error) {
+	text, err := json.Marshal(document)
 	if err != nil {
-		return Encoded{}, fmt.Errorf("encode the OpenAPI document of %s: %w", gv, err)
+		return Encoded{}, fmt.Errorf("encode an OpenAPI document: %w", err)
 	}
+	return compress(text)
+}
+
+func compress(document []byte) (Encoded, error) {
 	var out bytes.Buffer
 	zip := gzip.NewWriter(&out)
-	if _, err := zip.Write(text); err != nil {
-		return Encoded{}, fmt.Errorf("compress the OpenAPI document of %s: %w", gv, err)
+	if _, err := zip.Write(document); err != nil {
+		return Encoded{}, fmt.Errorf("compress an OpenAPI document: %w", err)
 	}
 	if err := zip.Close(); err != nil {
-		return Encoded{}, fmt.Errorf("compress the OpenAPI document of %s: %w", gv, err)
+		return Encoded{}, fmt.Errorf("compress an OpenAPI document: %w", err)
 	}
-	return Encoded{Gzip: bytes.Clone(out.Bytes()), Hash: fmt.Sprintf("%X", sha256.Sum256(text))}, nil
+	return Encoded{Gzip: bytes.Clone(out.Bytes()), Hash: fmt.Sprintf("%X", sha256.Sum256(document))}, nil
 }

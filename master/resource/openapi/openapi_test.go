@@ -271,7 +271,7 @@ func TestDescriptions(t *testing.T) {
 
 func BenchmarkDocument(b *testing.B) {
 	for b.Loop() {
-		if _, err := encode(resource.All, corev1.SchemeGroupVersion, "v0"); err != nil {
+		if _, err := encodeJSON(Document(resource.All, corev1.SchemeGroupVersion, "v0")); err != nil {
 			b.Fatal(err)
 		}
 	}
