@@ -135,7 +135,7 @@ func TestSchema(t *testing.T) {
 
 // Derived names depend on the seed alone and have the forms that Kubernetes expects.
 func TestDerivedNames(t *testing.T) {
-	if DeriveUID("a") != DeriveUID("a") || DeriveUID("a") == DeriveUID("b") {
+	if first, second := DeriveUID("a"), DeriveUID("a"); first != second || first == DeriveUID("b") {
 		t.Error("uids don't follow their seeds")
 	}
 	if uid := string(DeriveUID("a")); len(uid) != 36 || uid[14] != '8' {

@@ -16,12 +16,6 @@ type weather struct {
 	reorders float64 // a packet may overtake those before it
 }
 
-// link is one direction of one client's connection.
-type link struct {
-	client string
-	up     bool
-}
-
 // line is a process' connection to the broker, with what keeps it up.
 type line struct {
 	id      string
