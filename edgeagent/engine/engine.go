@@ -27,7 +27,7 @@ const (
 )
 
 // Engine runs containers on this node. All methods may be called from several goroutines, block until done
-// or until ctx ends, and may be repeated: what is already as asked is success.
+// or until ctx ends, and, but for Exec, may be repeated: what is already as asked is success.
 type Engine interface {
 	// List returns every container of ours, whatever its state. ErrAway when the engine can't be asked: an
 	// empty list always means that there is none.
@@ -56,6 +56,12 @@ type Engine interface {
 	// Remove deletes a container that has no process any more, with its writable layer. It refuses one that
 	// runs. One that is not there is success.
 	Remove(ctx context.Context, id string) error
+
+	// Exec runs one more process in a container that runs, and returns its exit code once it has ended and all
+	// that it printed has been written. When ctx ends first, or the container does, the process gets SIGHUP and
+	// soon SIGKILL, and the error is the context's. Errors: ErrNotFound (no such container, or it does not run),
+	// ErrStart (the command can't be executed), ErrAway. It is the one call that must not be repeated.
+	Exec(ctx context.Context, id string, x Exec) (code int, err error)
 
 	// Images lists what is present.
 	Images(ctx context.Context) ([]Image, error)

@@ -4,8 +4,10 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -95,7 +97,14 @@ func New(config Config) (*Engine, error) {
 	if err := log.SetLevel("fatal"); err != nil {
 		return nil, err
 	}
-	var err error
+	// Pipes of an agent that crashed serve nobody.
+	pipes, err := filepath.Glob(filepath.Join(config.Dir, execPrefix+"*"))
+	for _, dir := range pipes {
+		err = errors.Join(err, os.RemoveAll(dir))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("remove what a crash left: %w", err)
+	}
 	if e.cgroups, err = findCgroups(); err != nil {
 		return nil, err
 	}

@@ -37,7 +37,7 @@ const patience = 30 * time.Second
 
 // Run checks the contract. factory is called once for each sub-test.
 func Run(t *testing.T, factory func(t *testing.T) World) {
-	for _, group := range []map[string]func(*testing.T, *bench){images, starts, stops, specs, restarts} {
+	for _, group := range []map[string]func(*testing.T, *bench){images, starts, stops, specs, restarts, execs} {
 		for name, check := range group {
 			t.Run(name, func(t *testing.T) {
 				b := &bench{World: factory(t), uid: newUID()}

@@ -17,6 +17,7 @@ const (
 	Start  Call = "start"
 	Stop   Call = "stop"
 	Remove Call = "remove"
+	Exec   Call = "exec"
 )
 
 // Fail makes the next calls of one kind come to these errors, one each, without any effect.

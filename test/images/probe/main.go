@@ -7,6 +7,8 @@
 //	eat MIB                 allocates and touches so many MiB, then runs as sleep
 //	print TEXT…             writes each TEXT as a line to stdout and exits 0
 //	lines N [DURATION]      writes N numbered lines, every third to stderr, one each DURATION; 0: for ever
+//	cat                     copies stdin to stdout
+//	size WxH                exits 0 once its terminal has that size
 //	env                     writes its environment and exits 0
 //	serve ADDR              answers every HTTP request with a greeting that has the host name
 //	heartbeat FILE          appends the time to FILE once a second
@@ -19,6 +21,7 @@ package main
 import (
 	"bufio"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/signal"
@@ -26,6 +29,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unsafe"
 )
 
 // readyName is the process's name once signals are handled.
@@ -90,6 +94,14 @@ func run(verb string, args []string, term <-chan os.Signal) error {
 		}
 	case "lines":
 		return lines(args, term)
+	case "cat":
+		_, err := io.Copy(os.Stdout, os.Stdin)
+		return err
+	case "size":
+		if len(args) == 0 {
+			return fmt.Errorf("size: which?")
+		}
+		return awaitSize(args[0], term)
 	case "env":
 		for _, e := range os.Environ() {
 			fmt.Println(e)
@@ -130,6 +142,21 @@ func sleep(d time.Duration, term <-chan os.Signal) {
 	case <-done:
 	case <-term:
 		os.Exit(128 + int(syscall.SIGTERM))
+	}
+}
+
+// awaitSize returns once the terminal has the size WIDTHxHEIGHT.
+func awaitSize(want string, term <-chan os.Signal) error {
+	for {
+		var size struct{ rows, columns, x, y uint16 }
+		_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, 0, syscall.TIOCGWINSZ, uintptr(unsafe.Pointer(&size)))
+		if errno != 0 {
+			return errno
+		}
+		if fmt.Sprintf("%dx%d", size.columns, size.rows) == want {
+			return nil
+		}
+		sleep(10*time.Millisecond, term)
 	}
 }
 
