@@ -28,7 +28,11 @@ type Config struct {
 	Containerd string // socket
 	Namespace  string // of containerd
 	Labels     map[string]string
+	PluginDir  string // of the CNI plugins; empty: pluginDirs
 }
+
+// pluginDirs is where distributions have the CNI plugins: by the CNI project's custom, Debian, Fedora.
+var pluginDirs = []string{"/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni"}
 
 // Define declares the agent's settings, which are parsed into c.
 func (c *Config) Define(f *daemon.Flags) {
@@ -58,6 +62,8 @@ func (c *Config) Define(f *daemon.Flags) {
 		Usage: "where containerd listens"})
 	f.String(&c.Namespace, nil, daemon.Flag{Name: "containerd-namespace", Arg: "NS", Default: "skerry",
 		Usage: "containerd's namespace for our containers; one agent has it for itself"})
+	f.String(&c.PluginDir, nil, daemon.Flag{Name: "cni-bin-dir", Arg: "DIR",
+		Usage: "where the CNI plugins bridge, host-local and portmap are (default: " + strings.Join(pluginDirs, " or ") + ")"})
 	f.Pairs(&c.Labels, checkLabel, daemon.Flag{Name: "labels", Arg: "KEY=VALUE,…", Usage: "labels of the node"})
 }
 

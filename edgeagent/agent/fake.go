@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"runtime"
-	"slices"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -12,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/skerry-edge/skerry/edgeagent/engine/fake"
+	"github.com/skerry-edge/skerry/edgeagent/network"
 	"github.com/skerry-edge/skerry/protocol/daemon"
 	"github.com/skerry-edge/skerry/protocol/message"
 )
@@ -24,7 +24,7 @@ func newFakeRuntime(config Config, node string) (*runtimeParts, error) {
 	}
 	return &runtimeParts{
 		engine:  fake.New(fake.Config{Now: daemon.Clock, AnyImage: true}),
-		network: &fakeNetwork{pods: map[string]bool{}},
+		network: &fakeNetwork{pods: map[string]string{}},
 		board:   board,
 		close:   func() error { return nil },
 	}, nil
@@ -66,15 +66,15 @@ func (fakeMachine) IP() string { return "" }
 // fakeNetwork remembers which pods have a network.
 type fakeNetwork struct {
 	mu   sync.Mutex
-	pods map[string]bool
+	pods map[string]string
 }
 
 // Prepare implements reconcile.Network.
-func (n *fakeNetwork) Prepare(_ context.Context, podUID string, host bool) (path, ip string, err error) {
+func (n *fakeNetwork) Prepare(_ context.Context, pod network.Pod) (path, ip string, err error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if !host {
-		n.pods[podUID] = true
+	if !pod.Host {
+		n.pods[pod.UID] = ""
 	}
 	return "", "", nil
 }
@@ -88,8 +88,8 @@ func (n *fakeNetwork) Release(_ context.Context, podUID string) error {
 }
 
 // List implements reconcile.Network.
-func (n *fakeNetwork) List(context.Context) ([]string, error) {
+func (n *fakeNetwork) List(context.Context) (map[string]string, error) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return slices.Sorted(maps.Keys(n.pods)), nil
+	return maps.Clone(n.pods), nil
 }

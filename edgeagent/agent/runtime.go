@@ -17,6 +17,7 @@ import (
 	"github.com/skerry-edge/skerry/edgeagent/machine"
 	"github.com/skerry-edge/skerry/edgeagent/network"
 	"github.com/skerry-edge/skerry/edgeagent/reconcile"
+	"github.com/skerry-edge/skerry/edgeagent/session"
 	"github.com/skerry-edge/skerry/protocol/daemon"
 	"github.com/skerry-edge/skerry/protocol/message"
 )
@@ -32,6 +33,7 @@ type board interface {
 type runtimeParts struct {
 	engine  engine.Engine
 	network reconcile.Network
+	dial    session.Dial // a pod's port
 	board   board
 	runs    []func(context.Context) error // their loops
 	close   func() error
@@ -56,7 +58,11 @@ func newRuntime(config Config, node string, changed func(), d *daemon.Daemon) (*
 	if err != nil {
 		return nil, err
 	}
-	pods, err := network.New(network.Config{Dir: filepath.Join(volatile, "netns")})
+	plugins := pluginDirs
+	if config.PluginDir != "" {
+		plugins = []string{config.PluginDir}
+	}
+	pods, err := network.New(network.Config{Dir: volatile, Name: parent, PluginDirs: plugins})
 	if err != nil {
 		return nil, errors.Join(explainRoot(err), e.Close())
 	}
@@ -69,6 +75,7 @@ func newRuntime(config Config, node string, changed func(), d *daemon.Daemon) (*
 			}
 			return "containerd://" + version
 		},
+		Network: pods,
 		Images: func(ctx context.Context) ([]corev1.ContainerImage, error) { return images(ctx, e) },
 	})
 	if err != nil {
@@ -76,7 +83,7 @@ func newRuntime(config Config, node string, changed func(), d *daemon.Daemon) (*
 	}
 	imports := &importing{Engine: e, done: make(chan struct{})}
 	return &runtimeParts{
-		engine: imports, network: pods, board: m, close: e.Close,
+		engine: imports, network: pods, dial: network.Dial, board: m, close: e.Close,
 		runs: []func(context.Context) error{
 			e.Run, m.Run,
 			func(ctx context.Context) error {

@@ -30,6 +30,11 @@ type Config struct {
 	Engine func(ctx context.Context) string
 	// Images lists what is present; the largest are shown. Nil: none. Both functions may block.
 	Images func(ctx context.Context) ([]corev1.ContainerImage, error)
+	// Network knows how pods fare that are not on the host's. Nil: nothing is reported of it.
+	Network interface {
+		Problem() error // why they have none, and what to do; nil when they have
+		Limits() string // what theirs can't do, and what to do; empty: nothing
+	}
 	// Changed is called after Node has changed. It must not block. May be nil.
 	Changed func()
 	Log     zerolog.Logger

@@ -46,7 +46,7 @@ func (m *Machine) build(s sample, now time.Time) (*corev1.Node, string) {
 		OperatingSystem: runtime.GOOS, Architecture: runtime.GOARCH,
 	}
 	node.Status.Images = m.images
-	node.Status.Conditions = m.judge.conditions(s, m.fixed.memoryCgroup, now)
+	node.Status.Conditions = m.judge.conditions(s, m.fixed.memoryCgroup, now, m.network()...)
 	return node, s.address
 }
 
@@ -65,7 +65,7 @@ type judge struct{ last []corev1.NodeCondition }
 
 // conditions are the judgements on a sample. Pressure begins at a threshold and ends well away from it, so
 // that a reading that hovers there changes nothing.
-func (j *judge) conditions(s sample, memoryLimits bool, now time.Time) []corev1.NodeCondition {
+func (j *judge) conditions(s sample, memoryLimits bool, now time.Time, more ...judgement) []corev1.NodeCondition {
 	memory := j.pressed(corev1.NodeMemoryPressure, s.memAvail, reservedMemory(s.memTotal)/2)
 	disk := j.pressed(corev1.NodeDiskPressure, s.diskFree, diskThreshold(s.diskTotal))
 	pids := s.maxPIDs > 0 && j.pressed(corev1.NodePIDPressure, s.maxPIDs-min(s.threads, s.maxPIDs), s.maxPIDs/20)
@@ -75,12 +75,12 @@ func (j *judge) conditions(s sample, memoryLimits bool, now time.Time) []corev1.
 		limits.message = "the kernel's memory cgroup is off, so memory limits are not enforced; add cgroup_enable=memory to the kernel's command line (on a Raspberry Pi in /boot/firmware/cmdline.txt) and reboot"
 	}
 	var out []corev1.NodeCondition
-	for _, c := range []judgement{
+	for _, c := range append([]judgement{
 		pressure(corev1.NodeMemoryPressure, memory, "KubeletHasInsufficientMemory", "KubeletHasSufficientMemory", "memory"),
 		pressure(corev1.NodeDiskPressure, disk, "KubeletHasDiskPressure", "KubeletHasNoDiskPressure", "disk space"),
 		pressure(corev1.NodePIDPressure, pids, "KubeletHasInsufficientPID", "KubeletHasSufficientPID", "process ids"),
 		limits,
-	} {
+	}, more...) {
 		status := corev1.ConditionFalse
 		if c.holds {
 			status = corev1.ConditionTrue
@@ -95,6 +95,20 @@ func (j *judge) conditions(s sample, memoryLimits bool, now time.Time) []corev1.
 	}
 	j.last = out
 	return out
+}
+
+// network judges the pods' network, in the words of Kubernetes' network plugins.
+func (m *Machine) network() []judgement {
+	if m.config.Network == nil {
+		return nil
+	}
+	if problem := m.config.Network.Problem(); problem != nil {
+		return []judgement{{corev1.NodeNetworkUnavailable, true, "NoPodNetwork", "only pods with hostNetwork can run: " + problem.Error()}}
+	}
+	if limits := m.config.Network.Limits(); limits != "" {
+		return []judgement{{corev1.NodeNetworkUnavailable, false, "PodNetworkLimited", limits}}
+	}
+	return []judgement{{corev1.NodeNetworkUnavailable, false, "PodNetworkReady", "pods get addresses of their own"}}
 }
 
 // judgement is a condition without its time.

@@ -4,180 +4,223 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
-	"runtime"
-	"strings"
 	"sync"
-
-	"golang.org/x/sys/unix"
 )
 
-// Config says where the pins lie.
+// Config says where things lie and what they are called.
 type Config struct {
-	Dir string // of the pins, best on a tmpfs: they don't survive a reboot
+	Dir  string // of pins and notes, on a tmpfs: none of it may survive a reboot
+	Name string // tells the bridges of this agent from those of others on the machine
+	// PluginDirs are searched for the CNI plugins, in this order.
+	PluginDirs []string
 }
 
-// Network makes and removes pods' network namespaces. It may be used by several goroutines.
+// Pod is what is to be known of a pod to make its network.
+type Pod struct {
+	UID    string
+	Host   bool         // it uses the host's network; nothing else matters then
+	Subnet netip.Prefix // the node's; invalid: the master has not said it yet
+	Ports  []Port       // of the host that lead to the pod
+}
+
+// Port is a port of the host that leads to one of a pod.
+type Port struct {
+	HostIP          string // empty: all addresses of the host
+	Host, Container int32
+	Protocol        string // tcp, udp, sctp
+}
+
+// Network makes and removes pods' networks. It may be used by several goroutines.
 type Network struct {
-	dir string
-	mu  sync.Mutex
+	config  Config
+	plugins plugins
+	turns   turns
+
+	// bridges is held for reading while a pod is attached, for writing while a bridge is removed.
+	bridges sync.RWMutex
+
+	beginning sync.Mutex
+
+	opening sync.Mutex
+	ready   map[string]bool // bridges whose rules are in place
+
+	mu       sync.Mutex
+	lock     *os.File // nil: not ours yet
+	conflict error    // of the subnet with the host's own addresses, when last looked at
 }
 
-// New prepares the directory of the pins.
+// New prepares the directories.
 func New(config Config) (*Network, error) {
-	if err := os.MkdirAll(config.Dir, 0o755); err != nil {
-		return nil, fmt.Errorf("make the directory of network namespaces: %w", err)
+	n := &Network{config: config, plugins: plugins{dirs: config.PluginDirs}, ready: map[string]bool{}}
+	for _, dir := range []string{n.pins(), n.notes(), n.addresses()} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return nil, fmt.Errorf("make the directory of pods' networks: %w", err)
+		}
 	}
-	return &Network{dir: config.Dir}, nil
+	return n, nil
 }
 
-// Host is the path of the network namespace that pods on the host's network join: the agent's own. It is
-// empty when that is the one of the machine's first process too, which the engine takes by itself.
-func Host() (string, error) {
-	own, err := os.Readlink("/proc/self/ns/net")
-	if err != nil {
-		return "", fmt.Errorf("find the agent's network namespace: %w", err)
-	}
-	// Not everyone may look at process 1. The path is right in any case.
-	if first, err := os.Readlink("/proc/1/ns/net"); err == nil && own == first {
-		return "", nil
-	}
-	return fmt.Sprintf("/proc/%d/ns/net", os.Getpid()), nil
-}
+func (n *Network) pins() string  { return filepath.Join(n.config.Dir, "netns") }
+func (n *Network) notes() string { return filepath.Join(n.config.Dir, "pods") }
 
-// Prepare returns the path of the network namespace for a pod to join, and makes it if there is none. With
-// host it is the host's. The pod has no address of its own yet.
-func (n *Network) Prepare(_ context.Context, pod string, host bool) (path, ip string, err error) {
-	if host {
+// addresses has a directory for each bridge of ours, in which host-local keeps who has which address.
+func (n *Network) addresses() string { return filepath.Join(n.config.Dir, "addresses") }
+
+// errNoSubnet is all that a pod waits for on a node that has just joined.
+var errNoSubnet = errors.New("this node has not been given a subnet for its pods yet; the master gives one when it knows the node")
+
+// Prepare returns the path of the network namespace for a pod to join (empty: the engine's own) and the pod's
+// address (empty: the host's). What is there already is left as it is; what was left half made is made anew.
+func (n *Network) Prepare(ctx context.Context, pod Pod) (path, ip string, err error) {
+	if pod.Host {
 		path, err = Host()
-	} else {
-		path, err = n.pin(pod)
+		return path, "", err
 	}
-	return path, "", err
+	if path, err = n.pinOf(pod.UID); err != nil {
+		return "", "", err
+	}
+	done, err := n.enter(ctx, pod.UID)
+	if err != nil {
+		return "", "", err
+	}
+	defer done()
+	note, err := n.readNote(pod.UID)
+	if err != nil {
+		return "", "", err
+	}
+	pinned, err := isPinned(path)
+	if err != nil {
+		return "", "", err
+	}
+	if pinned && note.complete() {
+		return path, note.IP, nil
+	}
+	if note != nil {
+		if err := n.undo(ctx, pod.UID, path, note); err != nil {
+			return "", "", fmt.Errorf("undo what is left of an earlier try: %w", err)
+		}
+	}
+	if ip, err = n.attach(ctx, pod, path); err != nil {
+		return "", "", err
+	}
+	return path, ip, nil
 }
 
-func (n *Network) pin(pod string) (string, error) {
-	path, err := n.path(pod)
-	if err != nil {
+// attach makes the namespace, unless there is one, and has the plugins connect it.
+func (n *Network) attach(ctx context.Context, pod Pod, path string) (ip string, err error) {
+	if !pod.Subnet.IsValid() {
+		return "", errNoSubnet
+	}
+	if err := n.plugins.missing(); err != nil {
 		return "", err
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	pinned, err := isPinned(path)
-	if err != nil || pinned {
-		return path, err
+	if len(pod.Ports) > 0 && !hasIPTables() {
+		return "", errors.New("hostPort needs the program iptables, which this node lacks; install it (on Debian: apt-get install iptables)")
 	}
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDONLY, 0o444)
-	if err != nil {
-		return "", fmt.Errorf("make network namespace: %w", err)
+	n.bridges.RLock()
+	defer n.bridges.RUnlock()
+	note := n.plan(pod)
+	if err := n.checkSubnet(note.Bridge, pod.Subnet); err != nil {
+		return "", err
 	}
-	f.Close()
-	if err := inNewNamespace(func(self string) error {
-		if err := loopbackUp(); err != nil {
-			return fmt.Errorf("bring up loopback: %w", err)
-		}
-		return unix.Mount(self, path, "", unix.MS_BIND, "")
-	}); err != nil {
-		return "", errors.Join(fmt.Errorf("make network namespace of pod %s: %w", pod, err), os.Remove(path))
+	if err := n.writeNote(pod.UID, note); err != nil {
+		return "", err
 	}
-	return path, nil
+	if err := n.openBridge(ctx, note.Bridge, pod.Subnet); err != nil {
+		return "", err
+	}
+	if err := pin(path); err != nil {
+		return "", err
+	}
+	if err := n.plugins.add(ctx, n.lock, pod.UID, path, note); err != nil {
+		return "", err
+	}
+	return note.IP, n.writeNote(pod.UID, note)
 }
 
-// Release removes the pin; the namespace ends with the last process in it. What is not there is success.
-func (n *Network) Release(_ context.Context, pod string) error {
-	path, err := n.path(pod)
+// Release takes the pod's network back: its rules, its address, its interface and its namespace, which ends with
+// the last process in it. What is not there is success.
+func (n *Network) Release(ctx context.Context, uid string) error {
+	path, err := n.pinOf(uid)
 	if err != nil {
 		return err
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	// More than once, should two agents have pinned on top of each other.
-	for {
-		pinned, err := isPinned(path)
-		if err != nil {
-			return err
-		}
-		if !pinned {
-			break
-		}
-		if err := unix.Unmount(path, unix.MNT_DETACH); err != nil {
-			return fmt.Errorf("remove network namespace of pod %s: %w", pod, err)
-		}
+	done, err := n.enter(ctx, uid)
+	if err != nil {
+		return err
 	}
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("remove network namespace of pod %s: %w", pod, err)
+	defer done()
+	note, err := n.readNote(uid)
+	if err != nil {
+		return err
 	}
-	return nil
+	if err := n.undo(ctx, uid, path, note); err != nil {
+		return fmt.Errorf("remove the network of pod %s: %w", uid, err)
+	}
+	if note == nil {
+		return nil
+	}
+	return n.closeBridge(ctx, note.Bridge)
 }
 
-// List returns the pods that have a pin, or a file where one was: all that Release may be needed for.
-func (n *Network) List(context.Context) ([]string, error) {
-	entries, err := os.ReadDir(n.dir)
-	if err != nil {
-		return nil, fmt.Errorf("list network namespaces: %w", err)
+// undo removes all that a note tells of, the note last: whoever is interrupted can repeat it.
+func (n *Network) undo(ctx context.Context, uid, path string, note *note) error {
+	if note != nil {
+		if err := n.plugins.remove(ctx, n.lock, uid, path, note); err != nil {
+			return err
+		}
 	}
-	pods := make([]string, 0, len(entries))
-	for _, e := range entries {
-		pods = append(pods, e.Name())
+	if err := unpin(path); err != nil {
+		return err
+	}
+	return n.removeNote(uid)
+}
+
+// List returns all pods that have a network or something left of one, with their addresses: all that Release may
+// be needed for.
+func (n *Network) List(ctx context.Context) (map[string]string, error) {
+	if err := n.begin(ctx); err != nil && !errors.Is(err, errBusy) {
+		return nil, err
+	}
+	pods := map[string]string{}
+	for _, dir := range []string{n.pins(), n.notes()} {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			return nil, fmt.Errorf("list pods' networks: %w", err)
+		}
+		for _, e := range entries {
+			if uid, ours := noteOf(e.Name()); dir == n.pins() || ours {
+				pods[uid] = ""
+			}
+		}
+	}
+	for uid := range pods {
+		// One that can't be read is told to whoever wants to use it.
+		if note, err := n.readNote(uid); err == nil && note.complete() {
+			pods[uid] = note.IP
+		}
 	}
 	return pods, nil
 }
 
-// path is the pin of a pod, whose uid must be a plain file name.
-func (n *Network) path(pod string) (string, error) {
-	if pod == "" || pod == "." || pod == ".." || strings.ContainsAny(pod, "/\x00") {
-		return "", fmt.Errorf("network namespace: %q can't be a pod's uid", pod)
-	}
-	return filepath.Join(n.dir, pod), nil
-}
-
-// isPinned says whether a namespace is mounted there.
-func isPinned(path string) (bool, error) {
-	var s unix.Statfs_t
-	err := unix.Statfs(path, &s)
-	if errors.Is(err, unix.ENOENT) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("look at %s: %w", path, err)
-	}
-	return s.Type == unix.NSFS_MAGIC, nil
-}
-
-// inNewNamespace runs do on a thread in a new network namespace; self is that namespace's file. The thread
-// is not given back: it ends with the goroutine, for it belongs to the wrong namespace now.
-func inNewNamespace(do func(self string) error) error {
-	done := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread()
-		if unix.Gettid() == unix.Getpid() {
-			// The main thread stands for the process in /proc and can't end. It waits while another does it.
-			defer runtime.UnlockOSThread()
-			done <- inNewNamespace(do)
-			return
-		}
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			runtime.UnlockOSThread() // nothing was changed
-			done <- err
-			return
-		}
-		done <- do(fmt.Sprintf("/proc/self/task/%d/ns/net", unix.Gettid()))
-	}()
-	return <-done
-}
-
-// loopbackUp brings up lo in this thread's network namespace.
-func loopbackUp() error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
+// Problem is why pods can't have a network of their own on this machine, and what to do about it; nil when
+// they can. It does not block.
+func (n *Network) Problem() error {
+	if err := n.plugins.missing(); err != nil {
 		return err
 	}
-	defer unix.Close(fd)
-	request, err := unix.NewIfreq("lo")
-	if err != nil {
-		return err
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.conflict
+}
+
+// Limits is what pods' networks can't do on this machine, and what to do about it; empty when they can do all.
+func (n *Network) Limits() string {
+	if hasIPTables() {
+		return ""
 	}
-	request.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
-	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, request)
+	return "the program iptables is missing: pods reach only their own node, and hostPort does not work; install it (on Debian: apt-get install iptables)"
 }

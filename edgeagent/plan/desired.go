@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"net/netip"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -13,12 +14,20 @@ type Desired struct {
 	Pods       []*corev1.Pod
 	ConfigMaps map[string]*corev1.ConfigMap // by <namespace>/<name>
 	Secrets    map[string]*corev1.Secret    // likewise
+	Subnet     netip.Prefix                 // of the node's pods; invalid: as before
 }
 
 // Decode reads the content of a desired state. One that can't be read whole is refused whole: a pod left out
 // would be stopped.
 func Decode(content message.Content) (*Desired, error) {
 	d := &Desired{ConfigMaps: map[string]*corev1.ConfigMap{}, Secrets: map[string]*corev1.Secret{}}
+	if text := content.Settings.PodCIDR; text != "" {
+		subnet, err := netip.ParsePrefix(text)
+		if err != nil || !subnet.Addr().Is4() {
+			return nil, fmt.Errorf("the desired state names the subnet %q, which is none of IPv4", text)
+		}
+		d.Subnet = subnet.Masked()
+	}
 	seen := map[string]bool{}
 	for i, data := range content.Pods {
 		p := &corev1.Pod{}

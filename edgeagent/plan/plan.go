@@ -26,7 +26,7 @@ type Node struct {
 type Input struct {
 	Desired    *Desired // nil: there has never been one, so nothing is known of what should run
 	Containers []engine.Container
-	Networks   []string // uids of the pods that have one
+	Networks   map[string]string // uids of the pods that have one -> address, empty: none
 	Memories   map[string]*pod.Memory
 	Doing      []pod.Action
 	// Skip are the pods about which the listing is older than what has happened since: they are left alone.
@@ -116,8 +116,9 @@ func gather(in Input) map[string]*pod.Situation {
 		s := of(c.Labels[engine.LabelPodUID])
 		s.Containers = append(s.Containers, c)
 	}
-	for _, uid := range in.Networks {
-		of(uid).HasNetwork = true
+	for uid, ip := range in.Networks {
+		s := of(uid)
+		s.HasNetwork, s.IP = true, ip
 	}
 	for _, a := range in.Doing {
 		s := of(a.PodUID)

@@ -46,7 +46,7 @@ func TestOrderOnTheNode(t *testing.T) {
 	in := Input{
 		Desired:    &Desired{Pods: []*corev1.Pod{newPod("a", 0), newPod("b", 1000)}},
 		Containers: []engine.Container{running("z", "3")},
-		Networks:   []string{"uid-y"},
+		Networks:   map[string]string{"uid-y": ""},
 		Memories:   map[string]*pod.Memory{},
 	}
 	want := `uid-y release: the pod is not desired on this node
@@ -71,7 +71,7 @@ uid-a prepare: for app`
 }
 
 func TestWhatIsNotKnownIsNotTouched(t *testing.T) {
-	in := Input{Containers: []engine.Container{running("z", "0")}, Networks: []string{"uid-y"}, Memories: map[string]*pod.Memory{}}
+	in := Input{Containers: []engine.Container{running("z", "0")}, Networks: map[string]string{"uid-y": ""}, Memories: map[string]*pod.Memory{}}
 	if p := Make(in, now); len(p.Actions)+len(p.Pods) > 0 {
 		t.Errorf("without a desired state: %+v", p)
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/skerry-edge/skerry/edgeagent/engine"
 	"github.com/skerry-edge/skerry/protocol/clock"
 )
@@ -37,7 +39,9 @@ type Action struct {
 	Spec      *engine.Spec // Start
 	Deadline  clock.Now    // Stop
 	Host      bool         // Prepare: the pod uses the host's network
-	Target    string       // Cancel
+	// Ports are the containers' ports, of which the host's lead to the pod: Prepare, without Host.
+	Ports  []corev1.ContainerPort
+	Target string // Cancel
 }
 
 // Key names what an action is at work on. Of two actions with the same key only one is ever under way.

@@ -172,7 +172,7 @@ func (d *decider) advance(v view) (Action, bool) {
 		why = "created, but not started"
 	}
 	if d.net == nil {
-		return Action{Kind: Prepare, Host: d.pod.Spec.HostNetwork, Reason: "for " + name}, true
+		return Action{Kind: Prepare, Host: d.pod.Spec.HostNetwork, Ports: hostPorts(&d.pod.Spec), Reason: "for " + name}, true
 	}
 	a := Action{PodUID: d.s.UID, Container: name, Attempt: attempt, Reason: why}
 	policy := shared.PullPolicy(v.spec)
@@ -196,6 +196,23 @@ func (d *decider) advance(v view) (Action, bool) {
 	}
 	a.Kind, a.ID, a.Spec = Start, spec.ID, &spec
 	return a, true
+}
+
+// hostPorts are the ports of the host that lead to the pod.
+func hostPorts(spec *corev1.PodSpec) (out []corev1.ContainerPort) {
+	if spec.HostNetwork {
+		return nil
+	}
+	for _, list := range [][]corev1.Container{spec.InitContainers, spec.Containers} {
+		for _, c := range list {
+			for _, p := range c.Ports {
+				if p.HostPort > 0 {
+					out = append(out, p)
+				}
+			}
+		}
+	}
+	return out
 }
 
 func imageKey(container string) string { return "image of " + container }

@@ -26,9 +26,10 @@ func (m *Memory) Done(a Action, r Result, now clock.Now) {
 		return
 	case Prepare:
 		if r.Err != nil {
-			m.say("", true, "FailedCreatePodSandBox", "Failed to prepare the pod's network: "+r.Err.Error())
+			m.netProblem = r.Err.Error()
+			m.say("", true, "FailedCreatePodSandBox", "Failed to prepare the pod's network: "+m.netProblem)
 		} else {
-			m.net = &Network{Path: r.NetPath, IP: r.IP}
+			m.net, m.netProblem = &Network{Path: r.NetPath, IP: r.IP}, ""
 		}
 	case Release:
 		if r.Err == nil {

@@ -17,6 +17,7 @@ type Memory struct {
 	pod        *corev1.Pod // as last desired
 	containers map[string]*containerMemory
 	net        *Network // prepared; nil: not in this run of the agent
+	netProblem string   // why not; empty: not tried, or it is
 	logsGone   bool
 	ending     bool
 	endSince   clock.Now // when the pod was first seen to end
@@ -56,6 +57,7 @@ type Situation struct {
 	Pod        *corev1.Pod        // nil: not desired here
 	Containers []engine.Container // those of the pod, as listed
 	HasNetwork bool               // a network of the pod is listed
+	IP         string             // the pod's address in it; empty: none
 	Doing      []Action           // under way for the pod
 	Boot       string             // boot id of the machine; empty: unknown
 	HostIP     string             // the node's address; empty: unknown

@@ -54,10 +54,13 @@ func (m *Memory) status(s Situation, views []view, now clock.Now) corev1.PodStat
 	if m.Record.Started != 0 {
 		st.StartTime = &metav1.Time{Time: time.Unix(m.Record.Started, 0)}
 	}
-	if m.net != nil && m.net.IP != "" {
-		st.PodIP = m.net.IP
-	} else if spec.HostNetwork {
+	switch {
+	case spec.HostNetwork:
 		st.PodIP = s.HostIP
+	case m.net != nil:
+		st.PodIP = m.net.IP
+	default:
+		st.PodIP = s.IP // of a pod that an agent before has started
 	}
 	if st.PodIP != "" {
 		st.PodIPs = []corev1.PodIP{{IP: st.PodIP}}
@@ -143,6 +146,7 @@ func (m *Memory) containerStatus(v view, held bool) corev1.ContainerStatus {
 			cs.State.Waiting = &corev1.ContainerStateWaiting{Reason: "PodInitializing"}
 		case mem.waiting == "":
 			cs.State.Waiting.Reason = "ContainerCreating"
+			cs.State.Waiting.Message = m.netProblem
 		}
 		if rec.Exit != nil {
 			last = rec.Exit

@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/skerry-edge/skerry/edgeagent/engine/fake"
+	"github.com/skerry-edge/skerry/edgeagent/network"
 	"github.com/skerry-edge/skerry/edgeagent/plan"
 	"github.com/skerry-edge/skerry/edgeagent/reconcile"
 	"github.com/skerry-edge/skerry/protocol/clock"
@@ -28,7 +29,7 @@ type board struct {
 	boot   int
 	engine *fake.Engine
 	disk   *memoryDisk
-	nets   map[string]bool
+	nets   map[string]string
 
 	agent   *reconcile.Reconciler
 	pending []pending
@@ -45,7 +46,7 @@ type pending struct {
 
 func newBoard(t *testing.T, images map[string]fake.Image) *board {
 	b := &board{t: t, now: clock.Now{Wall: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), Boot: time.Minute},
-		disk: &memoryDisk{records: map[string][]byte{}}, nets: map[string]bool{}}
+		disk: &memoryDisk{records: map[string][]byte{}}, nets: map[string]string{}}
 	b.engine = fake.New(fake.Config{Now: func() clock.Now { return b.now }, Images: images, AnyImage: true, StartTime: 200 * time.Millisecond,
 		Sleep: func(_ context.Context, d time.Duration) error { b.slept += d; return nil }})
 	b.startAgent()
@@ -56,7 +57,7 @@ func (b *board) startAgent() {
 	b.t.Helper()
 	b.pending = nil
 	r, err := reconcile.New(reconcile.Config{
-		Engine: b.engine, Network: network{b}, Disk: b.disk, Executor: executor{b},
+		Engine: b.engine, Network: boardNetwork{b}, Disk: b.disk, Executor: executor{b},
 		Clock: func() clock.Now { return b.now }, Log: zerolog.Nop(),
 		Node: func() plan.Node { return plan.Node{Name: "board", IP: "192.0.2.7", Boot: fmt.Sprint(b.boot)} },
 	})
@@ -68,7 +69,7 @@ func (b *board) startAgent() {
 
 func (b *board) reboot() {
 	b.engine.Reboot()
-	b.nets = map[string]bool{}
+	b.nets = map[string]string{}
 	b.boot++
 	b.now.Boot = 5 * time.Second
 	b.startAgent()
@@ -124,20 +125,20 @@ func (e executor) Submit(_ reconcile.Lane, work func(context.Context), done func
 	}
 }
 
-type network struct{ b *board }
+type boardNetwork struct{ b *board }
 
-func (n network) Prepare(_ context.Context, uid string, host bool) (string, string, error) {
-	if host {
+func (n boardNetwork) Prepare(_ context.Context, pod network.Pod) (string, string, error) {
+	if pod.Host {
 		return "/host", "", nil
 	}
-	n.b.nets[uid] = true
-	return "/net/" + uid, "", nil
+	n.b.nets[pod.UID] = "10.0.0.9"
+	return "/net/" + pod.UID, "10.0.0.9", nil
 }
 
-func (n network) Release(_ context.Context, uid string) error { delete(n.b.nets, uid); return nil }
+func (n boardNetwork) Release(_ context.Context, uid string) error { delete(n.b.nets, uid); return nil }
 
-func (n network) List(context.Context) ([]string, error) {
-	return slices.Sorted(maps.Keys(n.b.nets)), nil
+func (n boardNetwork) List(context.Context) (map[string]string, error) {
+	return maps.Clone(n.b.nets), nil
 }
 
 // memoryDisk counts what is written.

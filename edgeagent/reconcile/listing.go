@@ -20,7 +20,7 @@ const (
 // listing is what there is on the node, at one moment.
 type listing struct {
 	containers []engine.Container
-	networks   []string
+	networks   map[string]string
 	seq        uint64 // what had happened when it was begun
 }
 

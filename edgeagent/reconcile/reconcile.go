@@ -3,12 +3,14 @@ package reconcile
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
 
 	"github.com/skerry-edge/skerry/edgeagent/engine"
+	"github.com/skerry-edge/skerry/edgeagent/network"
 	"github.com/skerry-edge/skerry/edgeagent/plan"
 	"github.com/skerry-edge/skerry/edgeagent/pod"
 	"github.com/skerry-edge/skerry/protocol/clock"
@@ -19,12 +21,12 @@ import (
 // they block until done.
 type Network interface {
 	// Prepare makes the pod's network and returns the path of the namespace to join (empty: the engine's own)
-	// and the pod's address (empty: none yet). With host it is the host's network, and List does not have it.
-	Prepare(ctx context.Context, podUID string, host bool) (path, ip string, err error)
+	// and the pod's address (empty: the host's). List does not have pods on the host's network.
+	Prepare(ctx context.Context, pod network.Pod) (path, ip string, err error)
 	// Release removes the pod's network. One that is not there is success.
 	Release(ctx context.Context, podUID string) error
-	// List returns the uids of the pods that have one.
-	List(ctx context.Context) ([]string, error)
+	// List returns the pods that have one, by uid, with their addresses (empty: none yet).
+	List(ctx context.Context) (map[string]string, error)
 }
 
 // Disk keeps what must outlive the agent. Its methods return after an fsync and write nothing that is there.
@@ -84,6 +86,7 @@ type Reconciler struct {
 
 	// Step's own.
 	desired  *plan.Desired
+	subnet   netip.Prefix // of the node's pods, as last heard; invalid: never
 	memories map[string]*pod.Memory
 	records  map[string]string // as on the disk
 	doing    map[string]*work  // by key
@@ -152,6 +155,7 @@ func (r *Reconciler) load() error {
 		if r.desired, err = plan.Decode(content); err != nil {
 			return fmt.Errorf("stored desired state: %w", err)
 		}
+		r.subnet = r.desired.Subnet
 	}
 	records, err := r.cfg.Disk.Records()
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/skerry-edge/skerry/edgeagent/engine/fake"
+	"github.com/skerry-edge/skerry/edgeagent/network"
 	"github.com/skerry-edge/skerry/edgeagent/plan"
 	"github.com/skerry-edge/skerry/edgeagent/reconcile"
 	"github.com/skerry-edge/skerry/protocol/clock"
@@ -22,9 +23,9 @@ func TestRun(t *testing.T) {
 	source := func() clock.Now { return clock.Now{Wall: time.Now(), Boot: time.Since(began)} }
 	changed := make(chan struct{}, 1)
 	pool := reconcile.NewPool(2)
-	b := &board{nets: map[string]bool{}}
+	b := &board{nets: map[string]string{}}
 	r, err := reconcile.New(reconcile.Config{
-		Engine: fake.New(fake.Config{Now: source, AnyImage: true}), Network: quiet{network{b}}, Disk: &memoryDisk{records: map[string][]byte{}},
+		Engine: fake.New(fake.Config{Now: source, AnyImage: true}), Network: quiet{boardNetwork{b}}, Disk: &memoryDisk{records: map[string][]byte{}},
 		Executor: pool, Clock: source, Log: zerolog.Nop(), Node: func() plan.Node { return plan.Node{} },
 		Changed: func() {
 			select {
@@ -72,13 +73,13 @@ func TestRun(t *testing.T) {
 }
 
 // quiet makes the board's network safe for several goroutines.
-type quiet struct{ network }
+type quiet struct{ boardNetwork }
 
-func (quiet) Prepare(_ context.Context, uid string, _ bool) (string, string, error) {
-	return "/net/" + uid, "", nil
+func (quiet) Prepare(_ context.Context, pod network.Pod) (string, string, error) {
+	return "/net/" + pod.UID, "", nil
 }
-func (quiet) Release(context.Context, string) error  { return nil }
-func (quiet) List(context.Context) ([]string, error) { return nil, nil }
+func (quiet) Release(context.Context, string) error           { return nil }
+func (quiet) List(context.Context) (map[string]string, error) { return nil, nil }
 
 func TestLogFilesRemoveNothingElse(t *testing.T) {
 	root := t.TempDir()

@@ -77,6 +77,9 @@ func (r *Reconciler) accept(content message.Content) {
 		return
 	}
 	r.desired = desired
+	if desired.Subnet.IsValid() {
+		r.subnet = desired.Subnet
+	}
 	wanted := map[string]bool{}
 	for _, p := range desired.Pods {
 		wanted[string(p.UID)] = true

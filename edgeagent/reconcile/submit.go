@@ -4,10 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/skerry-edge/skerry/edgeagent/engine"
+	"github.com/skerry-edge/skerry/edgeagent/network"
 	"github.com/skerry-edge/skerry/edgeagent/pod"
 )
 
@@ -29,9 +34,9 @@ func (r *Reconciler) submit(a pod.Action) {
 	r.cfg.Log.Info().Str("pod", a.PodUID).Str("action", a.String()).Msg("acting")
 	w := &work{action: a}
 	r.doing[a.Key()] = w
-	result := &pod.Result{}
+	result, subnet := &pod.Result{}, r.subnet
 	w.cancel = r.cfg.Executor.Submit(lane(a.Kind), func(ctx context.Context) {
-		*result = r.carryOut(ctx, a)
+		*result = r.carryOut(ctx, a, subnet)
 		result.GivenUp = errors.Is(result.Err, context.Canceled)
 	}, func() {
 		r.mu.Lock()
@@ -51,8 +56,23 @@ func lane(k pod.Kind) Lane {
 	return LaneStart
 }
 
+// ports are the host's ports of a pod, as the network wants them.
+func ports(containers []corev1.ContainerPort) (out []network.Port) {
+	for _, p := range containers {
+		to := network.Port{Host: p.HostPort, Container: p.ContainerPort, Protocol: strings.ToLower(string(p.Protocol))}
+		if to.Protocol == "" {
+			to.Protocol = "tcp"
+		}
+		if p.HostIP != "0.0.0.0" && p.HostIP != "::" {
+			to.HostIP = p.HostIP
+		}
+		out = append(out, to)
+	}
+	return out
+}
+
 // carryOut does one action. It runs on the executor.
-func (r *Reconciler) carryOut(ctx context.Context, a pod.Action) (res pod.Result) {
+func (r *Reconciler) carryOut(ctx context.Context, a pod.Action, subnet netip.Prefix) (res pod.Result) {
 	if a.Kind != pod.Pull && a.Kind != pod.Stop {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, workTimeout)
@@ -60,7 +80,7 @@ func (r *Reconciler) carryOut(ctx context.Context, a pod.Action) (res pod.Result
 	}
 	switch a.Kind {
 	case pod.Prepare:
-		res.NetPath, res.IP, res.Err = r.cfg.Network.Prepare(ctx, a.PodUID, a.Host)
+		res.NetPath, res.IP, res.Err = r.cfg.Network.Prepare(ctx, network.Pod{UID: a.PodUID, Host: a.Host, Subnet: subnet, Ports: ports(a.Ports)})
 	case pod.Release:
 		res.Err = r.cfg.Network.Release(ctx, a.PodUID)
 	case pod.Pull:

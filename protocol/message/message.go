@@ -70,6 +70,7 @@ type Welcome struct {
 type Settings struct {
 	HeartbeatMillis uint32 `cbor:"1,keyasint,omitempty"`
 	TimeoutMillis   uint32 `cbor:"2,keyasint,omitempty"` // node-timeout
+	PodCIDR         string `cbor:"3,keyasint,omitempty"` // the node's own subnet, as "10.32.7.0/24"; in Content only
 }
 
 // Heartbeat is the interval between heartbeats.

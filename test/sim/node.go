@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"slices"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/skerry-edge/skerry/edgeagent/engine/fake"
 	"github.com/skerry-edge/skerry/edgeagent/masterlink"
+	"github.com/skerry-edge/skerry/edgeagent/network"
 	"github.com/skerry-edge/skerry/edgeagent/plan"
 	"github.com/skerry-edge/skerry/edgeagent/reconcile"
 	"github.com/skerry-edge/skerry/protocol/clock"
@@ -30,7 +30,7 @@ type node struct {
 	ends    int // of agents and of the machine
 	engine  *fake.Engine
 	disk    *agentDisk
-	nets    map[string]bool
+	nets    map[string]string
 	slept   time.Duration // how long the engine's call under way lasts
 	ticker  *actor        // the engine's
 	book    book
@@ -53,7 +53,7 @@ type agent struct {
 }
 
 func (w *World) newNode(name string) *node {
-	n := &node{w: w, name: name, machine: w.newMachine(), disk: newAgentDisk(), nets: map[string]bool{}, book: newBook()}
+	n := &node{w: w, name: name, machine: w.newMachine(), disk: newAgentDisk(), nets: map[string]string{}, book: newBook()}
 	n.newEngine()
 	n.ticker = &actor{name: name + " engine", machine: n.machine, stopped: func() bool { return false }, due: forever}
 	n.ticker.step = func(clock.Now) (clock.Now, error) {
@@ -93,7 +93,7 @@ func (n *node) start() {
 	disk = &processDisk{disk, a}
 	w.log(n.name, "agent STARTS, run %d", n.disk.runs)
 	r, err := reconcile.New(reconcile.Config{
-		Engine: &engineOf{n.engine, a}, Network: network{a}, Disk: disk, Executor: executor{a}, Clock: n.machine.now,
+		Engine: &engineOf{n.engine, a}, Network: netOf{a}, Disk: disk, Executor: executor{a}, Clock: n.machine.now,
 		Node: func() plan.Node {
 			return plan.Node{Name: n.name, IP: "192.0.2.7", Boot: n.bootID()}
 		},
@@ -158,7 +158,7 @@ func (n *node) powerCut(back time.Duration, losesDisk, losesEngine bool) {
 	n.kill(n.w.between(5*time.Second, 6*time.Minute))
 	n.engine.Reboot()
 	n.boots++
-	n.nets = map[string]bool{}
+	n.nets = map[string]string{}
 	if losesDisk {
 		n.disk = newAgentDisk()
 		n.book.listed = map[string]*corev1.Pod{}
@@ -225,27 +225,27 @@ func (l *local) Readings() message.Readings {
 	return message.Readings{CPUMilli: 70, MemoryKiB: 100 << 10}
 }
 
-// network is the machine's.
-type network struct{ a *agent }
+// netOf is the network of the agent's machine.
+type netOf struct{ a *agent }
 
-func (n network) Prepare(_ context.Context, uid string, host bool) (path, ip string, err error) {
-	if host {
+func (n netOf) Prepare(_ context.Context, pod network.Pod) (path, ip string, err error) {
+	if pod.Host {
 		return "/host", "", nil
 	}
 	err = n.a.touch("prepare a network", func() error {
-		n.a.node.nets[uid] = true
+		n.a.node.nets[pod.UID] = "10.0.0.9"
 		return nil
 	})
-	return "/net/" + uid, "", err
+	return "/net/" + pod.UID, "10.0.0.9", err
 }
 
-func (n network) Release(_ context.Context, uid string) error {
+func (n netOf) Release(_ context.Context, uid string) error {
 	return n.a.touch("release a network", func() error {
 		delete(n.a.node.nets, uid)
 		return nil
 	})
 }
 
-func (n network) List(context.Context) ([]string, error) {
-	return slices.Sorted(maps.Keys(n.a.node.nets)), nil
+func (n netOf) List(context.Context) (map[string]string, error) {
+	return maps.Clone(n.a.node.nets), nil
 }
