@@ -24,6 +24,7 @@ func newFakeRuntime(config Config, node string) (*runtimeParts, error) {
 	}
 	return &runtimeParts{
 		engine:  fake.New(fake.Config{Now: daemon.Clock, AnyImage: true}),
+		dial:    dialFake,
 		network: &fakeNetwork{pods: map[string]string{}},
 		board:   board,
 		close:   func() error { return nil },

@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,17 +14,7 @@ import (
 
 	"github.com/skerry-edge/skerry/edgeagent/logs"
 	"github.com/skerry-edge/skerry/protocol/message"
-	"github.com/skerry-edge/skerry/protocol/stream"
 )
-
-// serveStream answers a stream that the master opened.
-func (a *Agent) serveStream(ctx context.Context, _ string, open stream.Open, conn stream.Conn) {
-	if open.Kind != stream.Logs {
-		conn.Close(stream.End{Error: fmt.Sprintf("this node's agent does not know streams of kind %q", open.Kind), Code: stream.BadRequest})
-		return
-	}
-	logs.Serve(ctx, logSource{root: a.logRoot, statuses: a.reconciler.Statuses}, open, conn)
-}
 
 // logSource finds the log files below one directory: <pod uid>/<container>/<attempt>.log.
 type logSource struct {

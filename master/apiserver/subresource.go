@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/skerry-edge/skerry/master/resource"
@@ -45,6 +46,30 @@ var subresources = []subresource{
 		verbs: []string{verbGet},
 		lasts: true,
 		serve: (*call).podLog,
+	},
+	{
+		name:  "exec",
+		of:    func(r *resource.Resource) bool { return r == resource.Pods },
+		kind:  corev1.SchemeGroupVersion.WithKind("PodExecOptions"),
+		verbs: []string{verbCreate, verbGet},
+		lasts: true,
+		serve: (*call).podExec,
+	},
+	{
+		name:  "attach",
+		of:    func(r *resource.Resource) bool { return r == resource.Pods },
+		kind:  corev1.SchemeGroupVersion.WithKind("PodAttachOptions"),
+		verbs: []string{verbCreate, verbGet},
+		lasts: true,
+		serve: (*call).podAttach,
+	},
+	{
+		name:  "portforward",
+		of:    func(r *resource.Resource) bool { return r == resource.Pods },
+		kind:  corev1.SchemeGroupVersion.WithKind("PodPortForwardOptions"),
+		verbs: []string{verbCreate, verbGet},
+		lasts: true,
+		serve: (*call).podPortForward,
 	},
 }
 
