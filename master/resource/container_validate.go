@@ -2,6 +2,7 @@ package resource
 
 import (
 	"fmt"
+	"net/netip"
 	"regexp"
 	"strings"
 
@@ -60,7 +61,14 @@ func validatePorts(ports []corev1.ContainerPort, hostNetwork bool, path *field.P
 		case hostNetwork:
 			errs = append(errs, field.Invalid(at.Child("hostPort"), p.HostPort, "must match `containerPort` when `hostNetwork` is true"))
 		default:
-			errs = append(errs, field.Forbidden(at.Child("hostPort"), NotSupported))
+			errs = append(errs, invalid(at.Child("hostPort"), p.HostPort, utilvalidation.IsValidPortNum(int(p.HostPort)))...)
+		}
+		if p.HostIP != "" && p.HostPort == 0 {
+			errs = append(errs, field.Invalid(at.Child("hostIP"), p.HostIP, "may not be set without `hostPort`"))
+		} else if p.HostIP != "" {
+			if ip, err := netip.ParseAddr(p.HostIP); err != nil || !ip.Is4() {
+				errs = append(errs, field.Invalid(at.Child("hostIP"), p.HostIP, "must be an IPv4 address"))
+			}
 		}
 		errs = append(errs, oneOf(at.Child("protocol"), p.Protocol, corev1.ProtocolTCP, corev1.ProtocolUDP, corev1.ProtocolSCTP)...)
 	}
@@ -126,8 +134,9 @@ var subscript = regexp.MustCompile(`^metadata\.(labels|annotations)\['(.*)'\]$`)
 
 // Field paths that a variable can be set from: those that Skerry fills in, and those that only Kubernetes does.
 var (
-	envFieldPaths    = []string{"metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName", "status.hostIP"}
-	foreignEnvFields = map[string]bool{"spec.serviceAccountName": true, "status.podIP": true, "status.podIPs": true, "status.hostIPs": true}
+	envFieldPaths = []string{"metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName",
+		"status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs"}
+	foreignEnvFields = map[string]bool{"spec.serviceAccountName": true}
 )
 
 func validateFieldRef(ref *corev1.ObjectFieldSelector, path *field.Path) field.ErrorList {

@@ -10,7 +10,7 @@ func podSpecFields() *allowed {
 		"containers.env.valueFrom.configMapKeyRef", "containers.env.valueFrom.fieldRef",
 		"containers.envFrom.prefix", "containers.envFrom.configMapRef",
 		"containers.ports.name", "containers.ports.containerPort", "containers.ports.protocol",
-		"containers.ports.hostPort", // only as defaulted with hostNetwork; see validatePorts
+		"containers.ports.hostPort", "containers.ports.hostIP",
 		"containers.resources.limits.cpu", "containers.resources.limits.memory",
 		"containers.resources.requests.cpu", "containers.resources.requests.memory",
 		"containers.securityContext.runAsUser", "containers.securityContext.runAsGroup",

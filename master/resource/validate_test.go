@@ -47,6 +47,11 @@ func TestValidateCreate(t *testing.T) {
 			`spec.containers[0].ports[4].name: Invalid value: "A_": must contain at least one letter (a-z)`}},
 		{"ports in the node's network", Pods, podWith("hostNetwork: true", "ports: [{containerPort: 80, hostPort: 81}]"), []string{
 			"spec.containers[0].ports[0].hostPort: Invalid value: 81: must match `containerPort` when `hostNetwork` is true"}},
+		{"ports of the host", Pods, podWith("", "ports: [{containerPort: 80, hostPort: 80}, {containerPort: 81, hostPort: 80}, {containerPort: 82, hostPort: 80, protocol: UDP}, {containerPort: 83, hostPort: 80, hostIP: 10.0.0.1}, {containerPort: 84, hostPort: 70000}, {containerPort: 85, hostIP: 10.0.0.1}, {containerPort: 86, hostPort: 86, hostIP: '::1'}]"), []string{
+			"spec.containers[0].ports[4].hostPort: Invalid value: 70000: must be between 1 and 65535, inclusive",
+			"spec.containers[0].ports[5].hostIP: Invalid value: \"10.0.0.1\": may not be set without `hostPort`",
+			"spec.containers[0].ports[6].hostIP: Invalid value: \"::1\": must be an IPv4 address",
+			`spec.containers[0].ports[1].hostPort: Duplicate value: "TCP//80"`}},
 		{"variables", Pods, podWith("", `env: [{value: x}, {name: "A=B"}, {name: A, valueFrom: {}}, {name: B, value: x, valueFrom: {fieldRef: {fieldPath: metadata.name}}}, {name: C, valueFrom: {configMapKeyRef: {}}}, {name: D, valueFrom: {fieldRef: {fieldPath: spec.x}}}, {name: E, valueFrom: {fieldRef: {fieldPath: "metadata.labels['a b']"}}}, {name: F, valueFrom: {fieldRef: {apiVersion: v2, fieldPath: metadata.name}}}]`), []string{
 			"spec.containers[0].env[0].name: Required value",
 			`spec.containers[0].env[1].name: Invalid value: "A=B": a valid environment variable name must consist only of printable ASCII characters other than '='`,
@@ -54,7 +59,7 @@ func TestValidateCreate(t *testing.T) {
 			"spec.containers[0].env[3].valueFrom: Invalid value: \"\": may not be specified when `value` is not empty",
 			"spec.containers[0].env[4].valueFrom.configMapKeyRef.name: Required value",
 			"spec.containers[0].env[4].valueFrom.configMapKeyRef.key: Required value",
-			`spec.containers[0].env[5].valueFrom.fieldRef.fieldPath: Unsupported value: "spec.x": supported values: "metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName", "status.hostIP"`,
+			`spec.containers[0].env[5].valueFrom.fieldRef.fieldPath: Unsupported value: "spec.x": supported values: "metadata.name", "metadata.namespace", "metadata.uid", "spec.nodeName", "status.hostIP", "status.hostIPs", "status.podIP", "status.podIPs"`,
 			`spec.containers[0].env[6].valueFrom.fieldRef.fieldPath: Invalid value: "metadata.labels['a b']": `,
 			`spec.containers[0].env[7].valueFrom.fieldRef.apiVersion: Invalid value: "v2": must be v1`}},
 		{"sources of variables", Pods, podWith("", "envFrom: [{}, {configMapRef: {}}, {prefix: '=', configMapRef: {name: c}}]"), []string{

@@ -148,9 +148,18 @@ func hostPort(p corev1.ContainerPort) port {
 	return out
 }
 
+// noPodNetwork is the taint of a node whose pods get no addresses, which is nothing to a pod that has the node's
+// (Kubernetes gives this toleration to the pods of DaemonSets only).
+var noPodNetwork = corev1.Toleration{
+	Key: corev1.TaintNodeNetworkUnavailable, Operator: corev1.TolerationOpExists, Effect: corev1.TaintEffectNoSchedule,
+}
+
 // placeOf reads a pod's selector and tolerations, and a key that equal ones share.
 func placeOf(pod *corev1.Pod) (*place, string) {
 	p := &place{tolerations: pod.Spec.Tolerations}
+	if pod.Spec.HostNetwork {
+		p.tolerations = append(slices.Clip(p.tolerations), noPodNetwork)
+	}
 	for key, value := range pod.Spec.NodeSelector {
 		p.selector = append(p.selector, label{key, value})
 	}

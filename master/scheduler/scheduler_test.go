@@ -49,6 +49,15 @@ func TestSituations(t *testing.T) {
 			"Warning FailedScheduling pod default/b: 0/2 nodes are available: 2 node(s) didn't match Pod's node affinity/selector.",
 		},
 	}, {
+		"a node without pod network takes pods on its own network only",
+		`node n1 taint=node.kubernetes.io/network-unavailable::NoSchedule
+		 pod a
+		 pod b hostnetwork`,
+		[]string{
+			"Warning FailedScheduling pod default/a: 0/1 nodes are available: 1 node(s) had untolerated taint {node.kubernetes.io/network-unavailable: }.",
+			"Normal Scheduled pod default/b: Successfully assigned default/b to n1",
+		},
+	}, {
 		"the least loaded node is taken, requests or not",
 		`node n1
 		 node n2

@@ -2,8 +2,10 @@ package server
 
 import (
 	"fmt"
+	"net/netip"
 	"time"
 
+	"github.com/skerry-edge/skerry/master/controller/subnet"
 	"github.com/skerry-edge/skerry/protocol"
 	"github.com/skerry-edge/skerry/protocol/bus/mqtt"
 	"github.com/skerry-edge/skerry/protocol/daemon"
@@ -20,6 +22,8 @@ type Config struct {
 	// Advertise are the names and addresses under which others reach this master, best first; empty: those that
 	// the machine has.
 	Advertise []string
+	// PodCIDR is what nodes get the subnets of their pods from.
+	PodCIDR netip.Prefix
 
 	Heartbeat, NodeTimeout, SuspectTimeout time.Duration
 }
@@ -57,6 +61,12 @@ func (c *Config) Define(f *daemon.Flags) {
 		Usage: "names and addresses under which nodes and users reach this master, best first: they are put into certificates and join tokens (default: the machine's addresses)"})
 	f.String(&c.Cluster, protocol.CheckLevel, daemon.Flag{Name: "cluster-name", Arg: "NAME", Default: "default",
 		Usage: "name of the cluster, part of every MQTT topic"})
+	var podCIDR string
+	f.String(&podCIDR, func(text string) (err error) {
+		c.PodCIDR, err = parsePodCIDR(text)
+		return err
+	}, daemon.Flag{Name: "pod-cidr", Arg: "CIDR", Default: "10.32.0.0/11",
+		Usage: "addresses of pods: each node gets a /24 of it; none of them may be in use elsewhere in the nodes' networks"})
 	f.Duration(&c.Heartbeat, 500*time.Millisecond, daemon.Flag{Name: "heartbeat-interval", Arg: "DURATION", Default: "10s",
 		Usage: "how often a node says that it lives"})
 	f.Duration(&c.NodeTimeout, time.Second, daemon.Flag{Name: "node-timeout", Arg: "DURATION", Default: "30s",
@@ -75,6 +85,11 @@ func (c *Config) Check(f *daemon.Flags) error {
 	case c.MQTTListen == "":
 		return fmt.Errorf(`--mqtt-listen "" turns the embedded broker off, so --broker must name another`)
 	}
+	for _, name := range c.Advertise {
+		if address, err := netip.ParseAddr(name); err == nil && c.PodCIDR.Contains(address) {
+			return fmt.Errorf("--pod-cidr %s contains %s, which --advertise says is this master's; choose other addresses for pods", c.PodCIDR, address)
+		}
+	}
 	if c.NodeTimeout < 2*c.Heartbeat {
 		return fmt.Errorf("--node-timeout %s is less than two of --heartbeat-interval %s: one lost message would count as a lost node; make it at least %s",
 			c.NodeTimeout, c.Heartbeat, 2*c.Heartbeat)
@@ -87,6 +102,29 @@ func (c *Config) Check(f *daemon.Flags) error {
 	}
 	return nil
 }
+
+// parsePodCIDR reads the range of pods' addresses.
+func parsePodCIDR(text string) (netip.Prefix, error) {
+	cidr, err := netip.ParsePrefix(text)
+	switch {
+	case err != nil:
+		return netip.Prefix{}, fmt.Errorf("%q is no range of addresses; write it as 10.32.0.0/11", text)
+	case !cidr.Addr().Is4():
+		return netip.Prefix{}, fmt.Errorf("%s is not IPv4, which pods' addresses are", text)
+	case cidr.Bits() > subnet.Bits:
+		return netip.Prefix{}, fmt.Errorf("%s is too small: each node gets a /%d of it", text, subnet.Bits)
+	case cidr.Bits() < 8:
+		return netip.Prefix{}, fmt.Errorf("%s is too big; at most a /8", text)
+	case cidr != cidr.Masked():
+		return netip.Prefix{}, fmt.Errorf("%s does not begin where its length says; write %s", text, cidr.Masked())
+	case !cidr.Addr().IsPrivate() && !sharedAddresses.Overlaps(cidr):
+		return netip.Prefix{}, fmt.Errorf("%s is not of private addresses; choose from 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 or 100.64.0.0/10", text)
+	}
+	return cidr, nil
+}
+
+// sharedAddresses are for networks behind a provider's address translation (RFC 6598).
+var sharedAddresses = netip.MustParsePrefix("100.64.0.0/10")
 
 func checkRequiredAddress(text string) error {
 	if text == "" {

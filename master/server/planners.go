@@ -6,6 +6,7 @@ import (
 	"github.com/skerry-edge/skerry/master/controller/namespace"
 	"github.com/skerry-edge/skerry/master/controller/node"
 	"github.com/skerry-edge/skerry/master/controller/replicaset"
+	"github.com/skerry-edge/skerry/master/controller/subnet"
 	"github.com/skerry-edge/skerry/master/reconcile"
 	"github.com/skerry-edge/skerry/master/scheduler"
 	"github.com/skerry-edge/skerry/protocol/clock"
@@ -16,6 +17,7 @@ import (
 func planners(c Config, start clock.Now) []reconcile.Planner {
 	return []reconcile.Planner{
 		namespace.New(),
+		subnet.New(subnet.Config{Range: c.PodCIDR}), // before a node is Ready, so that no pod waits for it
 		node.New(node.Config{NodeTimeout: c.NodeTimeout, SuspectTimeout: c.SuspectTimeout, Heartbeat: c.Heartbeat, Start: start}),
 		garbage.New(garbage.Config{}),
 		deployment.New(),

@@ -86,7 +86,15 @@ func (b *Book) Observe(e change.Event) error {
 			b.touched[node] = true
 		}
 	case resource.Nodes.Kind:
-		if e.Old.Exists() != e.New.Exists() {
+		subnet, err := subnetOf(e.New)
+		if err != nil {
+			return err
+		}
+		before, err := subnetOf(e.Old)
+		if err != nil {
+			return err
+		}
+		if e.Old.Exists() != e.New.Exists() || subnet != before {
 			b.touched[e.Key.Name] = true
 		}
 	}
@@ -193,8 +201,13 @@ func (b *Book) Update(view change.View, node string, force bool) (doc message.De
 // content is what a node shall run, sorted.
 func (b *Book) content(view change.View, node string) (message.Content, error) {
 	content := message.Content{Settings: b.settings}
-	if _, exists := view.Get(resource.Nodes.Key("", node)); !exists {
+	rec, exists := view.Get(resource.Nodes.Key("", node))
+	if !exists {
 		return content, nil
+	}
+	var err error
+	if content.Settings.PodCIDR, err = subnetOf(rec); err != nil {
+		return content, err
 	}
 	configMaps := map[change.Key]bool{}
 	for rec := range view.Indexed(resource.Pods.Kind, "spec.nodeName", node) {

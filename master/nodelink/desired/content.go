@@ -32,6 +32,18 @@ func podForNode(pod *corev1.Pod) *corev1.Pod {
 	return out
 }
 
+// subnetOf is the subnet of a node's pods; empty when it has none yet, or does not exist.
+func subnetOf(rec change.Record) (string, error) {
+	if !rec.Exists() {
+		return "", nil
+	}
+	node, err := resource.As[*corev1.Node](resource.Nodes, rec)
+	if err != nil {
+		return "", err
+	}
+	return node.Spec.PodCIDR, nil
+}
+
 // configMapForNode is the part of a ConfigMap that containers can see.
 func configMapForNode(c *corev1.ConfigMap) *corev1.ConfigMap {
 	return &corev1.ConfigMap{

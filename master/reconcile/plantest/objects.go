@@ -64,6 +64,8 @@ func Pod(text string) *corev1.Pod {
 			p.Namespace = value
 		case name == "node":
 			p.Spec.NodeName = value
+		case f == "hostnetwork":
+			p.Spec.HostNetwork = true
 		case name == "restart":
 			p.Spec.RestartPolicy = corev1.RestartPolicy(value)
 		case name == "image":
