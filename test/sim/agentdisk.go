@@ -3,6 +3,7 @@ package sim
 import (
 	"maps"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -29,7 +30,7 @@ type agentDisk struct {
 	content  []byte
 	epoch    message.Epoch
 	records  map[string][]byte
-	writes   int
+	writes   atomic.Int64
 }
 
 func newAgentDisk() *agentDisk { return &agentDisk{records: map[string][]byte{}} }
@@ -39,13 +40,13 @@ func (d *agentDisk) Desired() (message.Position, message.Digest, []byte, error) 
 }
 
 func (d *agentDisk) KeepDesired(position message.Position, digest message.Digest, content []byte) error {
-	d.writes++
+	d.writes.Add(1)
 	d.position, d.digest, d.content = position, digest, slices.Clone(content)
 	return nil
 }
 
 func (d *agentDisk) KeepPosition(position message.Position) error {
-	d.writes++
+	d.writes.Add(1)
 	d.position = position
 	return nil
 }
@@ -53,7 +54,7 @@ func (d *agentDisk) KeepPosition(position message.Position) error {
 func (d *agentDisk) Epoch() (message.Epoch, error) { return d.epoch, nil }
 
 func (d *agentDisk) KeepEpoch(epoch message.Epoch) error {
-	d.writes++
+	d.writes.Add(1)
 	d.epoch = epoch
 	return nil
 }
@@ -61,7 +62,7 @@ func (d *agentDisk) KeepEpoch(epoch message.Epoch) error {
 func (d *agentDisk) Records() (map[string][]byte, error) { return maps.Clone(d.records), nil }
 
 func (d *agentDisk) KeepRecords(records map[string][]byte) error {
-	d.writes++
+	d.writes.Add(1)
 	for uid, data := range records {
 		if data == nil {
 			delete(d.records, uid)

@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -98,7 +100,7 @@ func (w *World) checkPacket(p bus.Packet) {
 		}
 		delete(want, string(pod.UID))
 	}
-	for uid := range want {
+	for _, uid := range slices.Sorted(maps.Keys(want)) {
 		w.fail("%s is not told to run %s, which is bound to it", name, uid)
 	}
 }

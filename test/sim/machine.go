@@ -41,7 +41,6 @@ func (m *machine) boot() {
 
 // setWall steps the wall clock to the right time, give or take.
 func (m *machine) setWall(off time.Duration) {
-	m.w.stepped = true
 	m.wall = began.Add(m.w.now + off - m.elapsed())
 }
 

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/skerry-edge/skerry/master/change"
@@ -37,11 +39,10 @@ func (d *masterDisk) open() *store.Memory {
 		Schema: resource.Schema(), Epoch: d.epoch, Replicator: d, Records: maps.Values(d.records), Loaded: d.rev,
 	})
 	view := s.View()
-	for key, value := range d.promised {
-		rec, _ := view.Get(key)
-		if !bytes.Equal(rec.Value, value) {
+	keys := slices.SortedFunc(maps.Keys(d.promised), func(a, b change.Key) int { return strings.Compare(a.String(), b.String()) })
+	for _, key := range keys {
+		if rec, _ := view.Get(key); !bytes.Equal(rec.Value, d.promised[key]) {
 			d.w.fail("%s was acknowledged and is lost after a restart of the master", key)
-			break
 		}
 	}
 	return s

@@ -1,4 +1,4 @@
-package sim_test
+package sim
 
 import (
 	"bytes"
@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
-
-	"github.com/skerry-edge/skerry/test/sim"
 )
 
 var (
@@ -19,23 +17,23 @@ var (
 )
 
 // budget is how long TestSeeds plays when -seeds does not say how many.
-const budget = 30 * time.Second
+const budget = 22 * time.Second
 
 // options are drawn from the seed, too.
-func options(seed int64) sim.Options {
+func options(seed int64) Options {
 	r := rand.New(rand.NewSource(-seed))
-	return sim.Options{Seed: seed, Nodes: 1 + r.Intn(4), Embedded: r.Intn(2) == 0, Skewed: r.Intn(3) > 0}
+	return Options{Seed: seed, Nodes: 1 + r.Intn(4), Embedded: r.Intn(2) == 0, Skewed: r.Intn(3) > 0}
 }
 
 // play lets chaos reign for some minutes, and then everything has to come to rest.
-func play(o sim.Options) *sim.World {
-	w := sim.New(o)
+func play(o Options) *World {
+	w := New(o)
 	_ = w.Run(5*time.Second) && w.Chaos(4*time.Minute) && w.Settle()
 	return w
 }
 
 // report prints what a person needs who looks into a failure.
-func report(t *testing.T, o sim.Options, w *sim.World) {
+func report(t *testing.T, o Options, w *World) {
 	t.Helper()
 	path := filepath.Join(os.TempDir(), fmt.Sprintf("skerry-sim-%d.txt", o.Seed))
 	if err := os.WriteFile(path, w.Trace(), 0o644); err != nil {

@@ -188,7 +188,7 @@ func (u *user) strike() {
 	spec := template(programs[w.random.Intn(len(programs))], []string{"app:1", "app:2", "slow"}[w.random.Intn(3)], grace)
 	name := fmt.Sprintf("web-%d", w.random.Intn(5))
 	pod := fmt.Sprintf("pod-%d", w.random.Intn(4))
-	switch w.random.Intn(12) {
+	switch w.random.Intn(13) {
 	case 0, 1, 2:
 		u.deploy(name, int32(w.random.Intn(5)), spec)
 	case 3, 4:
@@ -207,6 +207,9 @@ func (u *user) strike() {
 		u.Delete(resource.Deployments, name, false)
 	case 11:
 		u.Cordon(w.nodes[w.random.Intn(len(w.nodes))].name, w.chance(0.5))
+	case 12:
+		u.Delete(resource.Pods, pod, true)
+		u.run(pod, spec) // the same name, another uid
 	}
 }
 

@@ -60,10 +60,9 @@ type World struct {
 	nodes  []*node
 	user   *user
 
-	stepped bool           // some wall clock was
-	isCut   map[string]int // clients whose link is cut, by the number of the cut
-	sent    map[string]int // packets by channel
-	flips   map[string]int // how often a node became Unknown
+	isCut map[string]int // clients whose link is cut, by the number of the cut
+	sent  map[string]int // packets by channel
+	flips map[string]int // how often a node became Unknown
 }
 
 // New makes a world in which everything has just started.
