@@ -105,6 +105,9 @@ func (c *call) dispatch() error {
 	if !slices.Contains(verbs(c.res), c.verb) {
 		return notAllowed()
 	}
+	if c.res.Asked {
+		return c.review()
+	}
 	switch c.verb {
 	case verbList:
 		return c.list()

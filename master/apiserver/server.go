@@ -9,6 +9,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -97,15 +98,16 @@ func New(c Config) (*Server, error) {
 		limits:    newLimits(c.MaxRequests, c.MaxWatches),
 		ending:    make(chan struct{}),
 	}
-	for _, r := range c.Resources {
+	served := slices.Concat(c.Resources, resource.Reviews)
+	for _, r := range served {
 		gv := r.GVK.GroupVersion()
 		if s.resources[gv] == nil {
 			s.resources[gv] = map[string]*resource.Resource{}
 		}
 		s.resources[gv][r.Plural()] = r
 	}
-	s.discovery = newDiscovery(c.Resources)
-	s.openapi = openapi.New(c.Resources, c.Version)
+	s.discovery = newDiscovery(served)
+	s.openapi = openapi.New(served, c.Version)
 	var err error
 	if s.metrics, err = newMetrics(c.Metrics); err != nil {
 		return nil, fmt.Errorf("register the API's metrics: %w", err)

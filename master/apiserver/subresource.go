@@ -41,6 +41,13 @@ var subresources = []subresource{
 		serve: (*call).bind,
 	},
 	{
+		name:  "eviction",
+		of:    func(r *resource.Resource) bool { return r == resource.Pods },
+		kind:  evictionKind,
+		verbs: []string{verbCreate},
+		serve: (*call).evict,
+	},
+	{
 		name:  "log",
 		of:    func(r *resource.Resource) bool { return r == resource.Pods },
 		verbs: []string{verbGet},

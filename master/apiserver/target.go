@@ -115,6 +115,9 @@ func (t target) lasts(verb string) bool {
 
 // verbs are those that the kind itself serves, in the order in which Kubernetes lists them.
 func verbs(r *resource.Resource) []string {
+	if r.Asked {
+		return []string{verbCreate}
+	}
 	if r.ReadOnly {
 		return []string{verbGet, verbList, verbWatch}
 	}

@@ -16,7 +16,11 @@ var All = []*Resource{
 	ReplicaSets, Deployments,
 	Leases,
 	EventsV1,
+	NodeMetrics,
 }
+
+// Reviews lists the kinds that are questions. The store holds nothing of them, so they are not among All.
+var Reviews = []*Resource{SelfSubjectReviews, SelfSubjectAccessReviews, SelfSubjectRulesReviews}
 
 // ByKind is the resource that is stored under a kind, or nil.
 func ByKind(kind change.Kind) *Resource {

@@ -32,6 +32,7 @@ type Resource struct {
 	Namespaced bool
 	Volatile   bool // lives in memory only
 	ReadOnly   bool // clients may only get, list and watch it
+	Asked      bool // a question: clients may only create it, and get the answer; see Reviews
 
 	New     func() Object
 	NewList func() runtime.Object

@@ -54,6 +54,10 @@ func (d document) body(o any) *spec.Schema {
 // addResource adds the paths of a kind and of its subresources.
 func (d document) addResource(r *resource.Resource) {
 	base := "/" + Path(r.GVK.GroupVersion()) + "/"
+	if r.Asked {
+		d.paths[base+r.Plural()] = &spec3.Path{PathProps: spec3.PathProps{Post: d.operation("post", r.GVK, r.New(), r.New(), writeParameters)}}
+		return
+	}
 	var scope []*spec3.Parameter
 	if r.Namespaced {
 		d.paths[base+r.Plural()] = &spec3.Path{PathProps: spec3.PathProps{Get: d.operation("list", r.GVK, nil, r.NewList(), listParameters)}}

@@ -28,7 +28,9 @@ func Models(resources []*resource.Resource) map[string]*spec.Schema {
 	m := models{}
 	for _, r := range resources {
 		m.addKind(r.New(), r.GVK)
-		m.addKind(r.NewList(), r.GVK.GroupVersion().WithKind(r.GVK.Kind+"List"))
+		if r.NewList != nil {
+			m.addKind(r.NewList(), r.GVK.GroupVersion().WithKind(r.GVK.Kind+"List"))
+		}
 	}
 	return m
 }
