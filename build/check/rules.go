@@ -28,6 +28,8 @@ var allowed = []struct {
 	// engine is the vocabulary of containers, as change is that of objects; the implementations are below it.
 	{"edgeagent/reconcile", []string{"edgeagent/plan", "edgeagent/pod", "edgeagent/engine", "edgeagent/network", "edgeagent/disk"}},
 	{"edgeagent/plan", []string{"edgeagent/pod", "edgeagent/engine"}},
+	{"edgeagent/volume", []string{"edgeagent/pod"}},
+	{"edgeagent/probe", []string{"edgeagent/pod", "edgeagent/engine"}},
 	{"edgeagent/*", []string{"edgeagent/engine"}},
 }
 

@@ -101,11 +101,12 @@ func (a *Agent) assemble() error {
 	a.loops.reconcile, a.loops.link = a.daemon.Health.Loop("the control loop"), a.daemon.Health.Loop("the link to the master")
 	a.pool = reconcile.NewPool(runtime.NumCPU())
 	a.reconciler, err = reconcile.New(reconcile.Config{
-		Engine: a.runtime.engine, Network: a.runtime.network, Disk: a.disk, Logs: reconcile.LogFiles{Root: a.logRoot},
+		Engine: a.runtime.engine, Network: a.runtime.network, Volumes: a.runtime.volumes, Prober: a.runtime.prober,
+		Disk: a.disk, Logs: reconcile.LogFiles{Root: a.logRoot},
 		Executor: a.pool, Clock: a.loops.reconcile.Clock(daemon.Clock), Log: a.daemon.Log,
 		Node: func() plan.Node {
 			return plan.Node{Name: a.id.Node, IP: a.runtime.board.IP(), Boot: boot,
-				LogRoot: a.logRoot, LogMaxBytes: logMaxBytes, LogMaxFiles: logMaxFiles}
+				PodRoot: podRoot(a.config), LogRoot: a.logRoot, LogMaxBytes: logMaxBytes, LogMaxFiles: logMaxFiles}
 		},
 		Changed: func() { a.link.Wake() },
 	})

@@ -16,8 +16,10 @@ import (
 	"github.com/skerry-edge/skerry/edgeagent/engine/containerd"
 	"github.com/skerry-edge/skerry/edgeagent/machine"
 	"github.com/skerry-edge/skerry/edgeagent/network"
+	"github.com/skerry-edge/skerry/edgeagent/probe"
 	"github.com/skerry-edge/skerry/edgeagent/reconcile"
 	"github.com/skerry-edge/skerry/edgeagent/session"
+	"github.com/skerry-edge/skerry/edgeagent/volume"
 	"github.com/skerry-edge/skerry/protocol/daemon"
 	"github.com/skerry-edge/skerry/protocol/message"
 )
@@ -33,7 +35,9 @@ type board interface {
 type runtimeParts struct {
 	engine  engine.Engine
 	network reconcile.Network
-	dial    session.Dial // a pod's port
+	volumes reconcile.Volumes // nil: fake
+	prober  reconcile.Prober  // likewise
+	dial    session.Dial      // a pod's port
 	board   board
 	runs    []func(context.Context) error // their loops
 	close   func() error
@@ -76,14 +80,18 @@ func newRuntime(config Config, node string, changed func(), d *daemon.Daemon) (*
 			return "containerd://" + version
 		},
 		Network: pods,
-		Images: func(ctx context.Context) ([]corev1.ContainerImage, error) { return images(ctx, e) },
+		Images:  func(ctx context.Context) ([]corev1.ContainerImage, error) { return images(ctx, e) },
 	})
+	if err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	volumes, err := volume.New(volume.Config{Root: podRoot(config)})
 	if err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
 	imports := &importing{Engine: e, done: make(chan struct{})}
 	return &runtimeParts{
-		engine: imports, network: pods, dial: network.Dial, board: m, close: e.Close,
+		engine: imports, network: pods, volumes: volumes, prober: probe.Prober{Engine: e}, dial: network.Dial, board: m, close: e.Close,
 		runs: []func(context.Context) error{
 			e.Run, m.Run,
 			func(ctx context.Context) error {
@@ -93,6 +101,9 @@ func newRuntime(config Config, node string, changed func(), d *daemon.Daemon) (*
 		},
 	}, nil
 }
+
+// podRoot is the directory of all pods' volumes.
+func podRoot(config Config) string { return filepath.Join(config.DataDir, "pods") }
 
 // explainRoot says what lacks to a user who is not root.
 func explainRoot(err error) error {

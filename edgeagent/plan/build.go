@@ -2,7 +2,6 @@ package plan
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -19,7 +18,7 @@ import (
 const maxHostname = 63
 
 // build makes the engine's spec of one attempt. Its errors are for the user: what is missing or can't be.
-func build(d *Desired, node Node, p *corev1.Pod, c *corev1.Container, attempt int, net pod.Network) (engine.Spec, error) {
+func build(d *Desired, node Node, p *corev1.Pod, c *corev1.Container, attempt int, net pod.Network) (engine.Spec, []pod.SubPath, error) {
 	hostname := p.Spec.Hostname
 	switch {
 	case p.Spec.HostNetwork:
@@ -29,10 +28,11 @@ func build(d *Desired, node Node, p *corev1.Pod, c *corev1.Container, attempt in
 	}
 	env, err := environment(d, node, p, c, net)
 	if err != nil {
-		return engine.Spec{}, err
+		return engine.Spec{}, nil, err
 	}
-	if len(c.VolumeMounts) > 0 {
-		return engine.Spec{}, fmt.Errorf("volumeMounts of container %s: not supported by this agent", c.Name)
+	mounts, parts, err := mounts(node, p, c)
+	if err != nil {
+		return engine.Spec{}, nil, err
 	}
 	s := engine.Spec{
 		ID: shared.ContainerID(string(p.UID), c.Name, attempt),
@@ -48,6 +48,7 @@ func build(d *Desired, node Node, p *corev1.Pod, c *corev1.Container, attempt in
 		Command:     expandAll(c.Command, env),
 		Args:        expandAll(c.Args, env),
 		Dir:         c.WorkingDir,
+		Mounts:      mounts,
 		Hostname:    hostname,
 		Sandbox:     string(p.UID),
 		NetNS:       net.Path,
@@ -68,7 +69,7 @@ func build(d *Desired, node Node, p *corev1.Pod, c *corev1.Container, attempt in
 		s.LogDir = filepath.Join(node.LogRoot, string(p.UID), c.Name)
 		s.LogMaxBytes, s.LogMaxFiles = node.LogMaxBytes, node.LogMaxFiles
 	}
-	return s, secure(&s, p.Spec.SecurityContext, c.SecurityContext)
+	return s, parts, secure(&s, p.Spec.SecurityContext, c.SecurityContext)
 }
 
 // secure fills in who the process runs as and what it may; the container's word goes before the pod's.

@@ -17,6 +17,7 @@ type Node struct {
 	Name        string
 	IP          string // empty: unknown
 	Boot        string // boot id; empty: unknown
+	PodRoot     string // directory of all pods' volumes
 	LogRoot     string // directory of all pods' log files; empty: no logs
 	LogMaxBytes int64  // of one log file
 	LogMaxFiles int    // of one container
@@ -27,6 +28,7 @@ type Input struct {
 	Desired    *Desired // nil: there has never been one, so nothing is known of what should run
 	Containers []engine.Container
 	Networks   map[string]string // uids of the pods that have one -> address, empty: none
+	Volumes    []string          // uids of the pods that have some
 	Memories   map[string]*pod.Memory
 	Doing      []pod.Action
 	// Skip are the pods about which the listing is older than what has happened since: they are left alone.
@@ -105,9 +107,13 @@ func gather(in Input) map[string]*pod.Situation {
 	for _, p := range in.Desired.Pods {
 		s := of(string(p.UID))
 		s.Pod = p
-		s.Build = func(c *corev1.Container, attempt int, net pod.Network) (engine.Spec, error) {
+		s.Build = func(c *corev1.Container, attempt int, net pod.Network) (engine.Spec, []pod.SubPath, error) {
 			return build(in.Desired, in.Node, p, c, attempt, net)
 		}
+		s.Volumes = func() ([]pod.Volume, error) { return volumes(in.Desired, in.Node, p) }
+	}
+	for _, uid := range in.Volumes {
+		of(uid).HasVolumes = true
 	}
 	for uid := range in.Memories {
 		of(uid)

@@ -92,7 +92,7 @@ func TestBuild(t *testing.T) {
 	c.Resources.Limits = corev1.ResourceList{"memory": resource.MustParse("32Mi"), "cpu": resource.MustParse("1500m")}
 	c.Resources.Requests = corev1.ResourceList{"cpu": resource.MustParse("250m")}
 	c.SecurityContext = &corev1.SecurityContext{Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}}
-	got, err := build(&Desired{}, Node{LogRoot: "/logs", LogMaxBytes: 9, LogMaxFiles: 2}, p, c, 4, pod.Network{Path: "/net"})
+	got, _, err := build(&Desired{}, Node{LogRoot: "/logs", LogMaxBytes: 9, LogMaxFiles: 2}, p, c, 4, pod.Network{Path: "/net"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func TestBuild(t *testing.T) {
 	}
 	root := int64(0)
 	c.SecurityContext.RunAsUser = &root
-	if _, err := build(&Desired{}, Node{}, p, c, 4, pod.Network{}); err == nil {
+	if _, _, err := build(&Desired{}, Node{}, p, c, 4, pod.Network{}); err == nil {
 		t.Error("runAsNonRoot lets root pass")
 	}
 }

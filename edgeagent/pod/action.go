@@ -3,6 +3,7 @@ package pod
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -21,6 +22,9 @@ const (
 	Stop       Kind = "stop"        // a container, killing it at Deadline
 	Remove     Kind = "remove"      // a container that has no process
 	Release    Kind = "release"     // the pod's network
+	Mount      Kind = "mount"       // make the pod's volumes what they are to be
+	Unmount    Kind = "unmount"     // remove the pod's volumes
+	Probe      Kind = "probe"       // ask a container; Result.Err says what is wrong with it
 	RemoveLogs Kind = "remove-logs" // of the whole pod
 	Cancel     Kind = "cancel"      // the action under way whose Key is Target
 )
@@ -42,6 +46,12 @@ type Action struct {
 	// Ports are the containers' ports, of which the host's lead to the pod: Prepare, without Host.
 	Ports  []corev1.ContainerPort
 	Target string // Cancel
+
+	Volumes  []Volume      // Mount
+	SubPaths []SubPath     // Start: to bind before
+	Probe    ProbeType     // Probe
+	Call     *Call         // Probe; Start: the hook after it; Stop: the hook before it
+	Grace    time.Duration // Start: for a container whose hook fails
 }
 
 // Key names what an action is at work on. Of two actions with the same key only one is ever under way.
@@ -51,6 +61,8 @@ func (a Action) Key() string {
 		return string(a.Kind) + " " + a.ID
 	case Cancel:
 		return string(a.Kind) + " " + a.Target
+	case Probe:
+		return string(a.Kind) + " " + string(a.Probe) + " " + a.ID
 	case Pull, Start:
 		return string(a.Kind) + " " + a.PodUID + "/" + a.Container
 	}
@@ -68,8 +80,13 @@ func (a Action) String() string {
 			b.WriteString(" always")
 		}
 		fmt.Fprintf(&b, " for %s", a.Container)
+	case Probe:
+		fmt.Fprintf(&b, " %s of %s/%d", a.Probe, a.Container, a.Attempt)
 	case Start, Stop, Remove:
 		fmt.Fprintf(&b, " %s/%d", a.Container, a.Attempt)
+		if a.Call != nil {
+			b.WriteString(map[Kind]string{Start: " and postStart", Stop: " after preStop"}[a.Kind])
+		}
 	case Cancel:
 		b.WriteString(" " + strings.Fields(a.Target)[0])
 	}
@@ -79,6 +96,7 @@ func (a Action) String() string {
 // Result is what became of an action.
 type Result struct {
 	Err     error
+	HookErr error  // Start, Stop: the hook has failed; after Start the container was stopped for it
 	GivenUp bool   // it was cancelled: Err says nothing about the pod
 	Pulled  bool   // Pull: something was fetched; otherwise the image was present
 	Digest  string // Pull

@@ -20,6 +20,7 @@ func (m *Memory) Decide(s Situation, now clock.Now) Decision {
 	if s.Pod != nil {
 		m.pod = s.Pod
 	}
+	m.address = m.addressOf(s)
 	listed := byName(s.Containers)
 	d := &decider{Memory: m, s: s, now: now, out: Decision{Next: clock.Never}}
 	var views []view
@@ -94,8 +95,13 @@ func quickRetry(failures int) time.Duration {
 
 // run brings the pod nearer to all its containers running.
 func (d *decider) run(views []view) {
+	mounted := d.mount()
 	for _, v := range views {
 		d.replace(v)
+		d.probe(v)
+	}
+	if !mounted {
+		return // the pod is ContainerCreating until its volumes are there
 	}
 	chain := busy(d.s, func(a Action) bool { return a.Kind == Prepare || a.Kind == Pull || a.Kind == Start })
 	for _, v := range d.due(views) {
@@ -134,7 +140,7 @@ func (d *decider) due(views []view) []view {
 		if wanted {
 			out = append(out, v)
 		}
-		if v.role != regular && !running && (wanted || v.role == initial && v.state == engine.Running) {
+		if v.role != regular && !running && (wanted || v.role == initial && v.state == engine.Running || v.role == sidecar && !d.up(v)) {
 			break
 		}
 	}
@@ -189,12 +195,13 @@ func (d *decider) advance(v view) (Action, bool) {
 	if r := d.retries[startKey(name)]; d.wait(r.last, shared.RetryDelay(r.failures)) {
 		return Action{}, false
 	}
-	spec, err := d.s.Build(v.spec, attempt, *d.net)
+	spec, subPaths, err := d.s.Build(v.spec, attempt, *d.net)
 	if err != nil {
 		d.backOff(name, "CreateContainerConfigError", err.Error(), "")
 		return Action{}, false
 	}
-	a.Kind, a.ID, a.Spec = Start, spec.ID, &spec
+	a.Kind, a.ID, a.Spec, a.SubPaths = Start, spec.ID, &spec, subPaths
+	a.Call, a.Grace = d.postStart(v.spec), graceOf(d.pod)
 	return a, true
 }
 
@@ -248,9 +255,22 @@ func (d *decider) discard(name string, c engine.Container, deadline clock.Now, w
 
 // stop ends a container by a deadline; it reports whether that was asked for now.
 func (d *decider) stop(name string, c engine.Container, deadline clock.Now, why string) bool {
-	asked := d.do(Action{Kind: Stop, Container: name, Attempt: attemptOf(c), ID: c.ID, Deadline: deadline, Reason: why})
+	asked := d.endOne(name, c, deadline, why)
 	if asked {
 		d.say(name, false, "Killing", "Stopping container "+name)
+	}
+	return asked
+}
+
+// endOne ends one container, after its preStop hook, without a word. A hook is called once.
+func (d *decider) endOne(name string, c engine.Container, deadline clock.Now, why string) bool {
+	a := Action{Kind: Stop, Container: name, Attempt: attemptOf(c), ID: c.ID, Deadline: deadline, Reason: why}
+	if d.container(name).hooked != a.Attempt+1 && !d.now.Reached(deadline) {
+		a.Call = d.preStop(d.spec(name))
+	}
+	asked := d.do(a)
+	if asked && a.Call != nil {
+		d.container(name).hooked = a.Attempt + 1
 	}
 	return asked
 }

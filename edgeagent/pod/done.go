@@ -23,6 +23,9 @@ func (m *Memory) Done(a Action, r Result, now clock.Now) {
 		return
 	case Start:
 		m.startDone(a, r.Err, now)
+		if r.HookErr != nil {
+			m.say(a.Container, true, "FailedPostStartHook", "PostStartHook failed: "+r.HookErr.Error())
+		}
 		return
 	case Prepare:
 		if r.Err != nil {
@@ -31,11 +34,28 @@ func (m *Memory) Done(a Action, r Result, now clock.Now) {
 		} else {
 			m.net, m.netProblem = &Network{Path: r.NetPath, IP: r.IP}, ""
 		}
+	case Probe:
+		m.probeDone(a, r.Err)
+		return
+	case Mount:
+		if r.Err != nil {
+			m.say("", true, "FailedMount", r.Err.Error())
+		} else {
+			digest := digestOf(a.Volumes)
+			m.mounted = &digest
+		}
+	case Unmount:
+		if r.Err == nil {
+			m.mounted = nil
+		}
 	case Release:
 		if r.Err == nil {
 			m.net = nil
 		}
 	case Stop:
+		if r.HookErr != nil {
+			m.say(a.Container, true, "FailedPreStopHook", "PreStopHook failed: "+r.HookErr.Error())
+		}
 		if r.Err != nil {
 			m.say(a.Container, true, "FailedKillPod", "Failed to stop container "+a.Container+": "+r.Err.Error())
 		}

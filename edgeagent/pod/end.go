@@ -46,9 +46,7 @@ func (d *decider) end(views []view) {
 	for _, c := range d.s.Containers {
 		d.discard(c.Labels[engine.LabelContainer], c, deadline, why)
 	}
-	if d.s.HasNetwork || d.net != nil {
-		d.do(Action{Kind: Release, Reason: why})
-	} else if len(d.s.Containers) == 0 && len(d.s.Doing) == 0 {
+	if d.releaseAll(why) && len(d.s.Containers) == 0 && len(d.s.Doing) == 0 {
 		switch {
 		case !d.logsGone:
 			d.do(Action{Kind: RemoveLogs, Reason: why})
@@ -63,7 +61,7 @@ func (d *decider) end(views []view) {
 // cancel gives up what a pod that ends has no use for: pulls, and stops that take longer than is left.
 func (d *decider) cancel(deadline clock.Now, why string) {
 	for _, a := range d.s.Doing {
-		if a.Kind == Pull || a.Kind == Prepare || a.Kind == Stop && a.Deadline.Boot > deadline.Boot {
+		if a.Kind == Pull || a.Kind == Prepare || a.Kind == Probe || a.Kind == Start && a.Call != nil || a.Kind == Stop && a.Deadline.Boot > deadline.Boot {
 			d.do(Action{Kind: Cancel, Target: a.Key(), Reason: why})
 		}
 	}
@@ -114,9 +112,7 @@ func (d *decider) finish(views []view) {
 	if busy(d.s, func(a Action) bool { return a.Kind == Start }) || !d.stopSidecars(views, deadline, "the pod has run to its end") {
 		return
 	}
-	if d.s.HasNetwork || d.net != nil {
-		d.do(Action{Kind: Release, Reason: "the pod has run to its end"})
-	}
+	d.releaseAll("the pod has run to its end")
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

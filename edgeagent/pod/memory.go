@@ -16,8 +16,11 @@ type Memory struct {
 
 	pod        *corev1.Pod // as last desired
 	containers map[string]*containerMemory
-	net        *Network // prepared; nil: not in this run of the agent
-	netProblem string   // why not; empty: not tried, or it is
+	mounted    *[32]byte // digest of the volumes as mounted; nil: not in this run of the agent
+	mountError string    // as last told
+	address    string    // where the pod is called
+	net        *Network  // prepared; nil: not in this run of the agent
+	netProblem string    // why not; empty: not tried, or it is
 	logsGone   bool
 	ending     bool
 	endSince   clock.Now // when the pod was first seen to end
@@ -33,7 +36,10 @@ type containerMemory struct {
 	endOf        int       // 1 + the attempt whose end was seen …
 	endSeen      clock.Now // … first then
 	replaced     int       // 1 + the attempt that was stopped because its spec had changed
-	pulled       int       // 1 + the attempt for which the image has been made present
+	condemned    int       // 1 + the attempt that was stopped because a probe had failed
+	hooked       int       // 1 + the attempt whose preStop hook has been called
+	probes       map[ProbeType]*probeMemory
+	pulled       int // 1 + the attempt for which the image has been made present
 	imageID      string
 	waiting      string // reason of the waiting state; empty: none to give
 	message      string
@@ -57,13 +63,16 @@ type Situation struct {
 	Pod        *corev1.Pod        // nil: not desired here
 	Containers []engine.Container // those of the pod, as listed
 	HasNetwork bool               // a network of the pod is listed
+	HasVolumes bool               // volumes of the pod are listed
 	IP         string             // the pod's address in it; empty: none
 	Doing      []Action           // under way for the pod
 	Boot       string             // boot id of the machine; empty: unknown
 	HostIP     string             // the node's address; empty: unknown
 	// Build makes the engine's spec of one attempt. Its errors are the user's to mend: a ConfigMap that is
 	// missing, for instance. It is pure.
-	Build func(c *corev1.Container, attempt int, net Network) (engine.Spec, error)
+	Build func(c *corev1.Container, attempt int, net Network) (engine.Spec, []SubPath, error)
+	// Volumes are the pod's volumes with their contents, likewise. Its errors quote no contents.
+	Volumes func() ([]Volume, error)
 }
 
 // Decision is what a pod's machine says.

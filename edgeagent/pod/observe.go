@@ -82,7 +82,7 @@ func (m *Memory) observeOne(name string, group []engine.Container, now clock.Now
 			if rec.Ran {
 				rec.Last = rec.Exit
 			}
-			rec.Ran, rec.Attempt, rec.Exit = true, n, nil
+			rec.Ran, rec.Attempt, rec.Exit, rec.Up, rec.Ready = true, n, nil, false, false
 		}
 		vanished = false
 		switch c.State {
@@ -210,7 +210,7 @@ func (m *Memory) views(spec *corev1.PodSpec, s Situation, listed map[string][]en
 				v.others = append(v.others, group[i])
 			}
 		}
-		v.doing = busy(s, func(a Action) bool { return a.Container == c.Name })
+		v.doing = busy(s, func(a Action) bool { return a.Container == c.Name && a.Kind != Probe })
 		out = append(out, v)
 	}
 	for i := range spec.InitContainers {
@@ -234,6 +234,8 @@ func (m *Memory) again(policy corev1.RestartPolicy, v view) bool {
 		return true
 	case policy == corev1.RestartPolicyNever:
 		return false
+	case m.container(v.spec.Name).condemned == v.attempt+1:
+		return true
 	case v.role == initial, policy == corev1.RestartPolicyOnFailure:
 		return v.exit.Code != 0
 	}

@@ -6,7 +6,7 @@ import (
 )
 
 // Record is what must be remembered of a pod across a restart of the agent and of the machine. It changes
-// when a container starts or ends, never while nothing happens.
+// when a container starts, ends, or becomes ready or unready, never while nothing happens.
 type Record struct {
 	Boot       string                     `json:"boot,omitempty"`    // boot id of the machine when the pod last ran here
 	Started    int64                      `json:"started,omitempty"` // status.startTime, Unix seconds
@@ -20,6 +20,8 @@ type ContainerRecord struct {
 	Exit    *Exit `json:"exit,omitempty"`  // of Attempt
 	Last    *Exit `json:"last,omitempty"`  // of the attempt before
 	Ends    int   `json:"ends,omitempty"`  // in a row: sets the restart delay
+	Up      bool  `json:"up,omitempty"`    // the startup probe of Attempt has passed
+	Ready   bool  `json:"ready,omitempty"` // what the readiness probe of Attempt last came to
 	Floor   int   `json:"floor,omitempty"` // attempts below it count for nothing: the machine has been rebooted
 }
 

@@ -67,7 +67,7 @@ func (m *Memory) status(s Situation, views []view, now clock.Now) corev1.PodStat
 	}
 	held := "" // the initial container that the regular ones wait for
 	for _, v := range views {
-		if v.role != regular && held == "" && (v.state == "" || v.role == initial && (v.exit == nil || v.exit.Code != 0)) {
+		if v.role != regular && held == "" && (v.state == "" || v.role == initial && (v.exit == nil || v.exit.Code != 0) || v.role == sidecar && v.state == engine.Running && !m.up(v)) {
 			held = v.spec.Name
 		}
 		cs := m.containerStatus(v, held != "" && held != v.spec.Name)
@@ -123,15 +123,15 @@ func (m *Memory) since(s Situation, now clock.Now) time.Time {
 func (m *Memory) containerStatus(v view, held bool) corev1.ContainerStatus {
 	rec, mem := m.record(v.spec.Name), m.container(v.spec.Name)
 	cs := corev1.ContainerStatus{Name: v.spec.Name, Image: v.spec.Image, ImageID: mem.imageID, RestartCount: int32(v.attempt)}
-	running := v.state == engine.Running
-	cs.Started = &running
+	running, up := v.state == engine.Running, m.up(v)
+	cs.Started = &up
 	if v.listed != nil {
 		cs.Image, cs.ImageID, cs.ContainerID = v.listed.Image, v.listed.ImageID, "containerd://"+v.listed.ID
 	}
 	last := rec.Last
 	switch {
 	case running:
-		cs.Ready = v.role != initial
+		cs.Ready = v.role != initial && m.ready(v)
 		cs.State.Running = &corev1.ContainerStateRunning{}
 		if v.listed != nil {
 			cs.State.Running.StartedAt = metav1.Time{Time: v.listed.StartedAt.Truncate(time.Second)}

@@ -33,6 +33,10 @@ type world struct {
 	network    bool
 	doing      []pod.Action
 	configErr  error
+	volumes    []pod.Volume
+	volumeErr  error
+	mounted    bool
+	probeErr   map[pod.ProbeType]error
 	pullErr    map[string]error // by image
 	startErr   map[string]error // by container
 	last       pod.Decision
@@ -42,7 +46,7 @@ type world struct {
 func newWorld(t *testing.T, p *corev1.Pod) *world {
 	return &world{t: t, memory: &pod.Memory{}, desire: p, boot: "boot-1",
 		now:     clock.Now{Wall: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), Boot: time.Hour},
-		pullErr: map[string]error{}, startErr: map[string]error{}}
+		pullErr: map[string]error{}, startErr: map[string]error{}, probeErr: map[pod.ProbeType]error{}}
 }
 
 // newPod is a pod with containers named by its arguments; "init:x" is an initial one, "side:x" a sidecar.
@@ -70,15 +74,16 @@ func newPod(policy corev1.RestartPolicy, names ...string) *corev1.Pod {
 
 func (w *world) situation() pod.Situation {
 	return pod.Situation{UID: uid, Pod: w.desire, Containers: w.containers, HasNetwork: w.network, Doing: w.doing, Boot: w.boot,
-		Build: func(c *corev1.Container, attempt int, _ pod.Network) (engine.Spec, error) {
+		Build: func(c *corev1.Container, attempt int, _ pod.Network) (engine.Spec, []pod.SubPath, error) {
 			if w.configErr != nil {
-				return engine.Spec{}, w.configErr
+				return engine.Spec{}, nil, w.configErr
 			}
 			return engine.Spec{ID: shared.ContainerID(uid, c.Name, attempt), Image: c.Image, Labels: map[string]string{
 				engine.LabelPodUID: uid, engine.LabelContainer: c.Name, engine.LabelAttempt: strconv.Itoa(attempt),
 				engine.LabelSpecHash: shared.SpecHash(c),
-			}}, nil
-		}}
+			}}, nil, nil
+		},
+		Volumes: func() ([]pod.Volume, error) { return w.volumes, w.volumeErr }, HasVolumes: w.mounted}
 }
 
 // decide asks the machine once and takes its actions as under way.
@@ -127,6 +132,12 @@ func (w *world) finish(a pod.Action) {
 	case pod.Prepare:
 		w.network = true
 		r.NetPath = "/net"
+	case pod.Mount:
+		w.mounted = true
+	case pod.Unmount:
+		w.mounted = false
+	case pod.Probe:
+		r.Err = w.probeErr[a.Probe]
 	case pod.Release:
 		w.network = false
 	case pod.Pull:

@@ -21,6 +21,7 @@ const (
 type listing struct {
 	containers []engine.Container
 	networks   map[string]string
+	volumes    []string
 	seq        uint64 // what had happened when it was begun
 }
 
@@ -69,6 +70,9 @@ func (r *Reconciler) beginListing(now clock.Now) {
 		defer cancel()
 		if l.listing.containers, l.err = r.cfg.Engine.List(ctx); l.err == nil {
 			l.listing.networks, l.err = r.cfg.Network.List(ctx)
+		}
+		if l.err == nil && r.cfg.Volumes != nil {
+			l.listing.volumes, l.err = r.cfg.Volumes.List(ctx)
 		}
 	}, func() {
 		r.mu.Lock()

@@ -16,6 +16,9 @@ type Pool struct {
 // maxStops is how many stops may wait for their containers at once; a stop costs next to nothing.
 const maxStops = 64
 
+// maxProbes is how many calls may wait for their containers at once.
+const maxProbes = 16
+
 // NewPool makes a pool for a machine with so many cores. Close it.
 func NewPool(cores int) *Pool {
 	ctx, cancel := context.WithCancel(context.Background())
@@ -23,6 +26,7 @@ func NewPool(cores int) *Pool {
 		LaneList:  make(chan struct{}, 1),
 		LanePull:  make(chan struct{}, min(1+cores/2, 3)),
 		LaneStart: make(chan struct{}, 1+cores),
+		LaneProbe: make(chan struct{}, maxProbes),
 		LaneStop:  make(chan struct{}, maxStops),
 	}}
 	return p

@@ -29,6 +29,25 @@ type Network interface {
 	List(ctx context.Context) (map[string]string, error)
 }
 
+// Volumes makes the volumes of pods. All methods may be repeated, and called from several goroutines; they block
+// until done.
+type Volumes interface {
+	// Mount makes a pod's volumes what they are to be, also while containers use them.
+	Mount(ctx context.Context, podUID string, volumes []pod.Volume) error
+	// Bind prepares the parts of volumes that a container mounts by themselves.
+	Bind(podUID string, parts []pod.SubPath) error
+	// Unmount removes all volumes of a pod. Ones that are not there are success.
+	Unmount(ctx context.Context, podUID string) error
+	// List returns the uids of the pods that have any.
+	List(ctx context.Context) ([]string, error)
+}
+
+// Prober calls containers, as their probes and hooks say.
+type Prober interface {
+	// Call makes one call of a container that runs; an error says what is wrong with it.
+	Call(ctx context.Context, id string, c pod.Call) error
+}
+
 // Disk keeps what must outlive the agent. Its methods return after an fsync and write nothing that is there.
 type Disk interface {
 	Desired() (position message.Position, digest message.Digest, content []byte, err error)
@@ -51,6 +70,7 @@ const (
 	LanePull  Lane = "pull"  // bound by the network
 	LaneStart Lane = "start" // bound by the processor and the disk
 	LaneStop  Lane = "stop"  // mostly waits
+	LaneProbe Lane = "probe" // short, and many
 )
 
 // Executor carries out work aside.
@@ -64,6 +84,8 @@ type Executor interface {
 type Config struct {
 	Engine   engine.Engine
 	Network  Network
+	Volumes  Volumes // nil: there are none, and nobody misses them
+	Prober   Prober  // nil: every container is well
 	Disk     Disk
 	Logs     Logs // nil: there are none
 	Executor Executor

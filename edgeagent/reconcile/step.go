@@ -50,7 +50,7 @@ func (r *Reconciler) gather(now clock.Now) (in plan.Input, fresh bool) {
 		return plan.Input{}, false
 	}
 	in = plan.Input{
-		Desired: r.desired, Containers: r.listing.containers, Networks: r.listing.networks,
+		Desired: r.desired, Containers: r.listing.containers, Networks: r.listing.networks, Volumes: r.listing.volumes,
 		Memories: r.memories, Skip: map[string]bool{}, Node: r.cfg.Node(),
 	}
 	for uid, seq := range r.touched {
@@ -96,13 +96,15 @@ func (r *Reconciler) accept(content message.Content) {
 // end takes note of an action that has been carried out.
 func (r *Reconciler) end(f finished, now clock.Now) {
 	delete(r.doing, f.action.Key())
-	r.seq++
-	r.touched[f.action.PodUID] = r.seq
-	r.list.wanted = true
+	if f.action.Kind != pod.Probe { // which changes nothing on the node
+		r.seq++
+		r.touched[f.action.PodUID] = r.seq
+		r.list.wanted = true
+	}
 	if m := r.memories[f.action.PodUID]; m != nil {
 		m.Done(f.action, f.result, now)
 	}
-	if f.result.Err != nil {
+	if f.result.Err != nil && f.action.Kind != pod.Probe {
 		r.cfg.Log.Warn().Err(f.result.Err).Str("pod", f.action.PodUID).Str("action", f.action.String()).Msg("an action failed")
 	}
 }

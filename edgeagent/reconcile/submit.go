@@ -31,7 +31,9 @@ func (r *Reconciler) submit(a pod.Action) {
 		}
 		return
 	}
-	r.cfg.Log.Info().Str("pod", a.PodUID).Str("action", a.String()).Msg("acting")
+	if a.Kind != pod.Probe {
+		r.cfg.Log.Info().Str("pod", a.PodUID).Str("action", a.String()).Msg("acting")
+	}
 	w := &work{action: a}
 	r.doing[a.Key()] = w
 	result, subnet := &pod.Result{}, r.subnet
@@ -52,6 +54,8 @@ func lane(k pod.Kind) Lane {
 		return LanePull
 	case pod.Stop:
 		return LaneStop
+	case pod.Probe:
+		return LaneProbe
 	}
 	return LaneStart
 }
@@ -73,7 +77,8 @@ func ports(containers []corev1.ContainerPort) (out []network.Port) {
 
 // carryOut does one action. It runs on the executor.
 func (r *Reconciler) carryOut(ctx context.Context, a pod.Action, subnet netip.Prefix) (res pod.Result) {
-	if a.Kind != pod.Pull && a.Kind != pod.Stop {
+	whole := ctx
+	if a.Kind != pod.Pull && a.Kind != pod.Stop && a.Kind != pod.Probe {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, workTimeout)
 		defer cancel()
@@ -86,9 +91,21 @@ func (r *Reconciler) carryOut(ctx context.Context, a pod.Action, subnet netip.Pr
 	case pod.Pull:
 		res = r.pull(ctx, a)
 	case pod.Start:
-		res.Err = r.cfg.Engine.Start(ctx, *a.Spec)
+		res = r.start(ctx, whole, a)
 	case pod.Stop:
-		res.Err = r.cfg.Engine.Stop(ctx, a.ID, max(0, a.Deadline.Since(r.cfg.Clock())))
+		res = r.stop(ctx, a)
+	case pod.Probe:
+		if r.cfg.Prober != nil {
+			res.Err = r.cfg.Prober.Call(ctx, a.ID, *a.Call)
+		}
+	case pod.Mount:
+		if r.cfg.Volumes != nil {
+			res.Err = r.cfg.Volumes.Mount(ctx, a.PodUID, a.Volumes)
+		}
+	case pod.Unmount:
+		if r.cfg.Volumes != nil {
+			res.Err = r.cfg.Volumes.Unmount(ctx, a.PodUID)
+		}
 	case pod.Remove:
 		if res.Err = r.cfg.Engine.Remove(ctx, a.ID); res.Err == nil && r.cfg.Logs != nil {
 			res.Err = r.cfg.Logs.RemoveAttempt(a.PodUID, a.Container, a.Attempt)

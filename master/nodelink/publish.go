@@ -72,8 +72,8 @@ func (l *Link) retry(now clock.Now) { l.retryAt = clock.Earliest(l.retryAt, now.
 func (l *Link) reportUnwritten(now clock.Now, name string, err error) {
 	l.log.Error().Err(err).Str("node", name).Msg("desired state not written")
 	if errors.Is(err, message.ErrTooBig) {
-		l.recordEvent(now, name, "DesiredStateTooBig", "The pods and ConfigMaps of this node don't fit into one message; "+
-			"it goes on with what it was told before. Move pods elsewhere or make their ConfigMaps smaller.")
+		l.recordEvent(now, name, "DesiredStateTooBig", "The pods, ConfigMaps and Secrets of this node don't fit into one message; "+
+			"it goes on with what it was told before. Move pods elsewhere or make their ConfigMaps and Secrets smaller.")
 	}
 }
 

@@ -12,7 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 )
 
-func validateContainer(c *corev1.Container, hostNetwork bool, path *field.Path) field.ErrorList {
+// validateContainer checks one container of a pod that has these volumes.
+func validateContainer(c *corev1.Container, s *corev1.PodSpec, volumes map[string]bool, path *field.Path) field.ErrorList {
 	var errs field.ErrorList
 	if c.Name == "" {
 		errs = append(errs, field.Required(path.Child("name"), ""))
@@ -29,10 +30,15 @@ func validateContainer(c *corev1.Container, hostNetwork bool, path *field.Path) 
 		corev1.PullAlways, corev1.PullIfNotPresent, corev1.PullNever)...)
 	errs = append(errs, oneOf(path.Child("terminationMessagePolicy"), c.TerminationMessagePolicy,
 		corev1.TerminationMessageReadFile, corev1.TerminationMessageFallbackToLogsOnError)...)
-	errs = append(errs, validatePorts(c.Ports, hostNetwork, path.Child("ports"))...)
+	errs = append(errs, validatePorts(c.Ports, s.HostNetwork, path.Child("ports"))...)
 	errs = append(errs, validateEnv(c.Env, path.Child("env"))...)
 	errs = append(errs, validateEnvFrom(c.EnvFrom, path.Child("envFrom"))...)
 	errs = append(errs, validateResources(&c.Resources, path.Child("resources"))...)
+	errs = append(errs, validateMounts(c.VolumeMounts, volumes, path.Child("volumeMounts"))...)
+	errs = append(errs, validateProbes(c, path)...)
+	if c.Lifecycle != nil {
+		errs = append(errs, validateLifecycle(c.Lifecycle, s.TerminationGracePeriodSeconds, path.Child("lifecycle"))...)
+	}
 	if c.SecurityContext != nil {
 		errs = append(errs, validateSecurity(c.SecurityContext, path.Child("securityContext"))...)
 	}
@@ -96,30 +102,37 @@ func validateEnvSource(v *corev1.EnvVar, path *field.Path) field.ErrorList {
 	from, sources := v.ValueFrom, 0
 	if from.FieldRef != nil {
 		sources++
-		errs = append(errs, validateFieldRef(from.FieldRef, path.Child("fieldRef"))...)
+		errs = append(errs, validateFieldRef(from.FieldRef, envFieldPaths, path.Child("fieldRef"))...)
 	}
 	if ref := from.ConfigMapKeyRef; ref != nil {
 		sources++
-		at := path.Child("configMapKeyRef")
-		errs = append(errs, validateReferenceName(ref.Name, at.Child("name"))...)
-		if ref.Key == "" {
-			errs = append(errs, field.Required(at.Child("key"), ""))
-		} else {
-			errs = append(errs, invalid(at.Child("key"), ref.Key, utilvalidation.IsConfigMapKey(ref.Key))...)
-		}
+		errs = append(errs, validateKeyRef(ref.Name, ref.Key, path.Child("configMapKeyRef"))...)
 	}
-	if from.SecretKeyRef != nil || from.ResourceFieldRef != nil || from.FileKeyRef != nil {
+	if ref := from.SecretKeyRef; ref != nil {
+		sources++
+		errs = append(errs, validateKeyRef(ref.Name, ref.Key, path.Child("secretKeyRef"))...)
+	}
+	if from.ResourceFieldRef != nil || from.FileKeyRef != nil {
 		sources++ // refused by name already
 	}
 	switch {
 	case sources == 0:
-		errs = append(errs, field.Invalid(path, "", "must specify one of: `fieldRef` or `configMapKeyRef`"))
+		errs = append(errs, field.Invalid(path, "", "must specify one of: `fieldRef`, `configMapKeyRef` or `secretKeyRef`"))
 	case v.Value != "":
 		errs = append(errs, field.Invalid(path, "", "may not be specified when `value` is not empty"))
 	case sources > 1:
 		errs = append(errs, field.Invalid(path, "", "may not have more than one field specified at a time"))
 	}
 	return errs
+}
+
+// validateKeyRef checks a reference to one key of a ConfigMap or Secret.
+func validateKeyRef(name, key string, path *field.Path) field.ErrorList {
+	errs := validateReferenceName(name, path.Child("name"))
+	if key == "" {
+		return append(errs, field.Required(path.Child("key"), ""))
+	}
+	return append(errs, invalid(path.Child("key"), key, utilvalidation.IsConfigMapKey(key))...)
 }
 
 func validateReferenceName(name string, path *field.Path) field.ErrorList {
@@ -139,7 +152,7 @@ var (
 	foreignEnvFields = map[string]bool{"spec.serviceAccountName": true}
 )
 
-func validateFieldRef(ref *corev1.ObjectFieldSelector, path *field.Path) field.ErrorList {
+func validateFieldRef(ref *corev1.ObjectFieldSelector, paths []string, path *field.Path) field.ErrorList {
 	at := path.Child("fieldPath")
 	if ref.APIVersion != "v1" {
 		return field.ErrorList{field.Invalid(path.Child("apiVersion"), ref.APIVersion, "must be v1")}
@@ -157,7 +170,7 @@ func validateFieldRef(ref *corev1.ObjectFieldSelector, path *field.Path) field.E
 	if foreignEnvFields[ref.FieldPath] {
 		return field.ErrorList{field.Forbidden(at, fmt.Sprintf("%q is %s", ref.FieldPath, NotSupported))}
 	}
-	return oneOf(at, ref.FieldPath, envFieldPaths...)
+	return oneOf(at, ref.FieldPath, paths...)
 }
 
 func validateEnvFrom(sources []corev1.EnvFromSource, path *field.Path) field.ErrorList {
@@ -169,11 +182,13 @@ func validateEnvFrom(sources []corev1.EnvFromSource, path *field.Path) field.Err
 		}
 		switch {
 		case s.ConfigMapRef == nil && s.SecretRef == nil:
-			errs = append(errs, field.Invalid(at, "", "must specify `configMapRef`"))
+			errs = append(errs, field.Invalid(at, "", "must specify one of: `configMapRef` or `secretRef`"))
 		case s.ConfigMapRef != nil && s.SecretRef != nil:
 			errs = append(errs, field.Invalid(at, "", "may not have more than one field specified at a time"))
 		case s.ConfigMapRef != nil:
 			errs = append(errs, validateReferenceName(s.ConfigMapRef.Name, at.Child("configMapRef", "name"))...)
+		default:
+			errs = append(errs, validateReferenceName(s.SecretRef.Name, at.Child("secretRef", "name"))...)
 		}
 	}
 	return errs

@@ -14,11 +14,15 @@ func defaultPod(p *corev1.Pod) {
 	for i := range p.Spec.Containers {
 		requestLimits(&p.Spec.Containers[i].Resources)
 	}
+	for i := range p.Spec.InitContainers {
+		requestLimits(&p.Spec.InitContainers[i].Resources)
+	}
 	if p.Spec.EnableServiceLinks == nil {
 		p.Spec.EnableServiceLinks = new(corev1.DefaultEnableServiceLinks)
 	}
 	if p.Spec.HostNetwork {
 		defaultHostPorts(p.Spec.Containers)
+		defaultHostPorts(p.Spec.InitContainers)
 	}
 }
 
@@ -40,9 +44,10 @@ func defaultPodSpec(s *corev1.PodSpec) {
 		s.SchedulerName = corev1.DefaultSchedulerName
 	}
 	for i := range s.Volumes {
-		if s.Volumes[i].VolumeSource == (corev1.VolumeSource{}) {
-			s.Volumes[i].EmptyDir = &corev1.EmptyDirVolumeSource{}
-		}
+		defaultVolume(&s.Volumes[i].VolumeSource)
+	}
+	for i := range s.InitContainers {
+		defaultContainer(&s.InitContainers[i])
 	}
 	for i := range s.Containers {
 		defaultContainer(&s.Containers[i])
@@ -70,6 +75,16 @@ func defaultContainer(c *corev1.Container) {
 	for i := range c.Env {
 		if from := c.Env[i].ValueFrom; from != nil && from.FieldRef != nil && from.FieldRef.APIVersion == "" {
 			from.FieldRef.APIVersion = "v1"
+		}
+	}
+	for _, p := range []*corev1.Probe{c.LivenessProbe, c.ReadinessProbe, c.StartupProbe} {
+		defaultProbe(p)
+	}
+	if c.Lifecycle != nil {
+		for _, h := range []*corev1.LifecycleHandler{c.Lifecycle.PostStart, c.Lifecycle.PreStop} {
+			if h != nil {
+				defaultHTTPGet(h.HTTPGet)
+			}
 		}
 	}
 	roundUp(c.Resources.Limits)

@@ -3,30 +3,21 @@ package resource
 // podSpecFields are the fields of a pod's spec that Skerry acts upon, or whose default it shares. Whoever adds a
 // feature to the agent adds its fields here.
 func podSpecFields() *allowed {
-	return allow(
-		"containers.name", "containers.image", "containers.imagePullPolicy",
-		"containers.command", "containers.args", "containers.workingDir",
-		"containers.env.name", "containers.env.value",
-		"containers.env.valueFrom.configMapKeyRef", "containers.env.valueFrom.fieldRef",
-		"containers.envFrom.prefix", "containers.envFrom.configMapRef",
-		"containers.ports.name", "containers.ports.containerPort", "containers.ports.protocol",
-		"containers.ports.hostPort", "containers.ports.hostIP",
-		"containers.resources.limits.cpu", "containers.resources.limits.memory",
-		"containers.resources.requests.cpu", "containers.resources.requests.memory",
-		"containers.securityContext.runAsUser", "containers.securityContext.runAsGroup",
-		"containers.securityContext.runAsNonRoot=false", "containers.securityContext.privileged",
-		"containers.securityContext.readOnlyRootFilesystem",
-		"containers.securityContext.allowPrivilegeEscalation",
-		"containers.securityContext.capabilities", "containers.securityContext.procMount=Default",
-		"containers.terminationMessagePath=/dev/termination-log",
-		"containers.terminationMessagePolicy=File",
-
+	fields := allow(
 		"restartPolicy", "terminationGracePeriodSeconds",
 		"nodeName", "nodeSelector", "tolerations",
 		"hostNetwork", "hostname",
 		"securityContext.runAsUser", "securityContext.runAsGroup", "securityContext.runAsNonRoot=false",
 
-		"volumes.name", // a volume of any kind is refused by the name of its kind
+		"volumes.name", "volumes.emptyDir.medium=Memory", "volumes.emptyDir.sizeLimit",
+		"volumes.hostPath",
+		"volumes.configMap.name", "volumes.configMap.items", "volumes.configMap.defaultMode", "volumes.configMap.optional",
+		"volumes.secret.secretName", "volumes.secret.items", "volumes.secret.defaultMode", "volumes.secret.optional",
+		"volumes.downwardAPI.defaultMode", "volumes.downwardAPI.items.path", "volumes.downwardAPI.items.mode",
+		"volumes.downwardAPI.items.fieldRef",
+		"volumes.projected.defaultMode", "volumes.projected.sources.configMap", "volumes.projected.sources.secret",
+		"volumes.projected.sources.downwardAPI.items.path", "volumes.projected.sources.downwardAPI.items.mode",
+		"volumes.projected.sources.downwardAPI.items.fieldRef",
 
 		"affinity={}", "automountServiceAccountToken=false", "dnsPolicy=ClusterFirst|Default",
 		"enableServiceLinks", "hostUsers=true", "os.name=linux",
@@ -34,6 +25,39 @@ func podSpecFields() *allowed {
 		"serviceAccount=default", "serviceAccountName=default", "setHostnameAsFQDN=false",
 		"shareProcessNamespace=false",
 	)
+	initial := containerFields()
+	initial.child("restartPolicy").values = []string{"Always"}
+	return fields.with("containers", containerFields()).with("initContainers", initial)
+}
+
+// containerFields are those of containers and init containers alike; what an init container may not have though
+// Skerry acts upon it is refused by validation.
+func containerFields() *allowed {
+	return allow(
+		"name", "image", "imagePullPolicy", "command", "args", "workingDir",
+		"env.name", "env.value",
+		"env.valueFrom.configMapKeyRef", "env.valueFrom.secretKeyRef", "env.valueFrom.fieldRef",
+		"envFrom.prefix", "envFrom.configMapRef", "envFrom.secretRef",
+		"ports.name", "ports.containerPort", "ports.protocol",
+		"ports.hostPort", "ports.hostIP",
+		"resources.limits.cpu", "resources.limits.memory", "resources.requests.cpu", "resources.requests.memory",
+		"securityContext.runAsUser", "securityContext.runAsGroup",
+		"securityContext.runAsNonRoot=false", "securityContext.privileged",
+		"securityContext.readOnlyRootFilesystem",
+		"securityContext.allowPrivilegeEscalation",
+		"securityContext.capabilities", "securityContext.procMount=Default",
+		"terminationMessagePath=/dev/termination-log",
+		"terminationMessagePolicy=File",
+		"volumeMounts.name", "volumeMounts.mountPath", "volumeMounts.subPath", "volumeMounts.readOnly",
+		"volumeMounts.mountPropagation=None", "volumeMounts.recursiveReadOnly=Disabled",
+		"lifecycle.postStart.exec", "lifecycle.postStart.httpGet", "lifecycle.postStart.sleep",
+		"lifecycle.preStop.exec", "lifecycle.preStop.httpGet", "lifecycle.preStop.sleep",
+	).with("livenessProbe", probeFields()).with("readinessProbe", probeFields()).with("startupProbe", probeFields())
+}
+
+func probeFields() *allowed {
+	return allow("exec", "httpGet", "tcpSocket", "initialDelaySeconds", "timeoutSeconds", "periodSeconds",
+		"successThreshold", "failureThreshold", "terminationGracePeriodSeconds")
 }
 
 // The fields of whole objects. Metadata and status are Kubernetes' own; the spec is Skerry's choice.

@@ -30,10 +30,20 @@ func validatePodSpec(s *corev1.PodSpec, path *field.Path) field.ErrorList {
 	if len(s.Containers) == 0 {
 		errs = append(errs, field.Required(containers, ""))
 	}
+	volumes, more := validateVolumes(s.Volumes, path.Child("volumes"))
+	errs = append(errs, more...)
 	names := seen[string]{}
+	for i := range s.InitContainers {
+		c, at := &s.InitContainers[i], path.Child("initContainers").Index(i)
+		errs = append(errs, validateContainer(c, s, volumes, at)...)
+		errs = append(errs, validateInitContainer(c, at)...)
+		if c.Name != "" && names.again(c.Name) {
+			errs = append(errs, field.Duplicate(at.Child("name"), c.Name))
+		}
+	}
 	for i := range s.Containers {
 		c, at := &s.Containers[i], containers.Index(i)
-		errs = append(errs, validateContainer(c, s.HostNetwork, at)...)
+		errs = append(errs, validateContainer(c, s, volumes, at)...)
 		if c.Name != "" && names.again(c.Name) {
 			errs = append(errs, field.Duplicate(at.Child("name"), c.Name))
 		}
@@ -107,7 +117,7 @@ func validateEffect(effect corev1.TaintEffect, path *field.Path) field.ErrorList
 
 // validatePodChange checks that an update changes only what can change while a pod runs.
 func validatePodChange(s, old *corev1.PodSpec, path *field.Path) field.ErrorList {
-	if len(s.Containers) != len(old.Containers) {
+	if len(s.Containers) != len(old.Containers) || len(s.InitContainers) != len(old.InitContainers) {
 		return field.ErrorList{field.Forbidden(path, "pod updates may not add or remove containers")}
 	}
 	var errs field.ErrorList
@@ -120,9 +130,12 @@ func validatePodChange(s, old *corev1.PodSpec, path *field.Path) field.ErrorList
 	for i := range rest.Containers {
 		rest.Containers[i].Image = old.Containers[i].Image
 	}
+	for i := range rest.InitContainers {
+		rest.InitContainers[i].Image = old.InitContainers[i].Image
+	}
 	for _, changed := range differences(rest, old, path) {
 		errs = append(errs, field.Forbidden(changed, fmt.Sprintf("pod updates may not change fields other than %s",
-			"`spec.containers[*].image`,`spec.tolerations` (only additions to existing tolerations)")))
+			"`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.tolerations` (only additions to existing tolerations)")))
 	}
 	return errs
 }

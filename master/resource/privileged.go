@@ -2,6 +2,7 @@ package resource
 
 import (
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 )
@@ -32,8 +33,12 @@ func PrivilegedReasons(o Object) []string {
 	if s.HostNetwork {
 		reasons = append(reasons, "host namespaces (hostNetwork=true)")
 	}
-	for i := range s.Containers {
-		c := &s.Containers[i]
+	for _, v := range s.Volumes {
+		if v.HostPath != nil {
+			reasons = append(reasons, fmt.Sprintf("hostPath volumes (volume %q)", v.Name))
+		}
+	}
+	for _, c := range slices.Concat(s.InitContainers, s.Containers) {
 		if c.SecurityContext == nil {
 			continue
 		}

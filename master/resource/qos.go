@@ -1,6 +1,8 @@
 package resource
 
 import (
+	"slices"
+
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -8,8 +10,8 @@ import (
 // and memory and its requests equal them, BestEffort when none says anything, Burstable otherwise.
 func QOSClass(s *corev1.PodSpec) corev1.PodQOSClass {
 	guaranteed, says := true, false
-	for i := range s.Containers {
-		r := &s.Containers[i].Resources
+	for _, c := range slices.Concat(s.InitContainers, s.Containers) {
+		r := &c.Resources
 		for _, name := range []corev1.ResourceName{corev1.ResourceCPU, corev1.ResourceMemory} {
 			limit, request := r.Limits[name], r.Requests[name]
 			if !limit.IsZero() || !request.IsZero() {

@@ -12,7 +12,7 @@ import (
 
 // All lists every kind that is served, in the order of discovery.
 var All = []*Resource{
-	Namespaces, Nodes, Pods, ConfigMaps, Services, Events,
+	Namespaces, Nodes, Pods, ConfigMaps, Secrets, Services, Events,
 	ReplicaSets, Deployments,
 	Leases,
 	EventsV1,

@@ -55,7 +55,7 @@ func TestValidateCreate(t *testing.T) {
 		{"variables", Pods, podWith("", `env: [{value: x}, {name: "A=B"}, {name: A, valueFrom: {}}, {name: B, value: x, valueFrom: {fieldRef: {fieldPath: metadata.name}}}, {name: C, valueFrom: {configMapKeyRef: {}}}, {name: D, valueFrom: {fieldRef: {fieldPath: spec.x}}}, {name: E, valueFrom: {fieldRef: {fieldPath: "metadata.labels['a b']"}}}, {name: F, valueFrom: {fieldRef: {apiVersion: v2, fieldPath: metadata.name}}}]`), []string{
 			"spec.containers[0].env[0].name: Required value",
 			`spec.containers[0].env[1].name: Invalid value: "A=B": a valid environment variable name must consist only of printable ASCII characters other than '='`,
-			"spec.containers[0].env[2].valueFrom: Invalid value: \"\": must specify one of: `fieldRef` or `configMapKeyRef`",
+			"spec.containers[0].env[2].valueFrom: Invalid value: \"\": must specify one of: `fieldRef`, `configMapKeyRef` or `secretKeyRef`",
 			"spec.containers[0].env[3].valueFrom: Invalid value: \"\": may not be specified when `value` is not empty",
 			"spec.containers[0].env[4].valueFrom.configMapKeyRef.name: Required value",
 			"spec.containers[0].env[4].valueFrom.configMapKeyRef.key: Required value",
@@ -63,7 +63,7 @@ func TestValidateCreate(t *testing.T) {
 			`spec.containers[0].env[6].valueFrom.fieldRef.fieldPath: Invalid value: "metadata.labels['a b']": `,
 			`spec.containers[0].env[7].valueFrom.fieldRef.apiVersion: Invalid value: "v2": must be v1`}},
 		{"sources of variables", Pods, podWith("", "envFrom: [{}, {configMapRef: {}}, {prefix: '=', configMapRef: {name: c}}]"), []string{
-			"spec.containers[0].envFrom[0]: Invalid value: \"\": must specify `configMapRef`",
+			"spec.containers[0].envFrom[0]: Invalid value: \"\": must specify one of: `configMapRef` or `secretRef`",
 			"spec.containers[0].envFrom[1].configMapRef.name: Required value",
 			`spec.containers[0].envFrom[2].prefix: Invalid value: "="`}},
 		{"resources", Pods, podWith("", "resources: {limits: {cpu: 1, memory: -1}, requests: {cpu: 2, memory: -2}}"), []string{
@@ -130,6 +130,50 @@ func TestValidateCreate(t *testing.T) {
 		{"a huge config map", ConfigMaps, "metadata: {name: c, namespace: ns}\ndata: {k: '" + strings.Repeat("x", 1<<20+1) + "'}", []string{
 			"data: Too long: may not be more than 1048576 bytes"}},
 
+		{"secrets", Secrets, "metadata: {name: s, namespace: ns}\ntype: kubernetes.io/tls\ndata: {'a/b': eA==}", []string{
+			`data[a/b]: Invalid value: "a/b": a valid config key must consist of`,
+			"data[tls.crt]: Required value", "data[tls.key]: Required value"}},
+		{"a secret that is no login", Secrets, "metadata: {name: s, namespace: ns}\ntype: kubernetes.io/dockerconfigjson\nstringData: {.dockerconfigjson: hush}", []string{
+			`data[.dockerconfigjson]: Invalid value: "<secret contents redacted>": is not valid JSON`}},
+		{"a token nobody fills in", Secrets, "metadata: {name: s, namespace: ns}\ntype: kubernetes.io/service-account-token", []string{
+			"type: Forbidden: not supported by skerry: no service account has a token here"}},
+		{"volumes", Pods, podWith("volumes: [{name: v}, {name: v, emptyDir: {}, secret: {}}, {name: w, configMap: {defaultMode: 512, items: [{path: ../x}, {key: k, path: /x}, {key: k, path: ..x}]}}, {name: h, hostPath: {path: /a/../b, type: Pipe}}, {name: e, emptyDir: {sizeLimit: 1Gi}}, {name: p, projected: {sources: [{}, {secret: {name: s, items: [{key: a, path: p}, {key: b, path: p}]}}]}}]", ""), []string{
+			`spec.volumes[1].name: Duplicate value: "v"`,
+			"spec.volumes[1].secret: Forbidden: may not specify more than 1 volume type",
+			"spec.volumes[2].configMap.defaultMode: Invalid value: 512: must be a number between 0 and 0777 (octal), both inclusive",
+			"spec.volumes[2].configMap.items[0].key: Required value",
+			`spec.volumes[2].configMap.items[0].path: Invalid value: "../x": must not contain '..'`,
+			`spec.volumes[2].configMap.items[1].path: Invalid value: "/x": must be a relative path`,
+			`spec.volumes[2].configMap.items[2].path: Invalid value: "..x": must not start with '..'`,
+			"spec.volumes[2].configMap.name: Required value",
+			`spec.volumes[3].hostPath.path: Invalid value: "/a/../b": must not contain '..'`,
+			`spec.volumes[3].hostPath.type: Unsupported value: "Pipe"`,
+			"spec.volumes[4].emptyDir.sizeLimit: Forbidden: not supported by skerry unless `medium` is 'Memory'",
+			"spec.volumes[5].projected.sources[0]: Required value",
+			`spec.volumes[5].projected.sources[1].secret.items[1].path: Invalid value: "p": conflicting duplicate paths`}},
+		{"mounts", Pods, podWith("volumes: [{name: v}]", "volumeMounts: [{}, {name: w, mountPath: x}, {name: v, mountPath: /v, subPath: a/../../b}, {name: v, mountPath: /v, subPath: /x}]"), []string{
+			"spec.containers[0].volumeMounts[0].name: Required value",
+			"spec.containers[0].volumeMounts[0].mountPath: Required value",
+			`spec.containers[0].volumeMounts[1].name: Not found: "w"`,
+			`spec.containers[0].volumeMounts[1].mountPath: Invalid value: "x": must be an absolute path`,
+			`spec.containers[0].volumeMounts[2].subPath: Invalid value: "a/../../b": must not contain '..'`,
+			`spec.containers[0].volumeMounts[3].mountPath: Invalid value: "/v": must be unique`,
+			`spec.containers[0].volumeMounts[3].subPath: Invalid value: "/x": must be a relative path`}},
+		{"probes", Pods, podWith("", "livenessProbe: {periodSeconds: -1, successThreshold: 2}\nreadinessProbe: {exec: {}, tcpSocket: {port: 1}, terminationGracePeriodSeconds: 1}\nstartupProbe: {httpGet: {port: 0, scheme: FTP}, terminationGracePeriodSeconds: 0}"), []string{
+			"spec.containers[0].livenessProbe: Required value: must specify a handler type",
+			"spec.containers[0].livenessProbe.periodSeconds: Invalid value: -1: must be greater than or equal to 0",
+			"spec.containers[0].readinessProbe.exec.command: Required value",
+			"spec.containers[0].readinessProbe.tcpSocket: Forbidden: may not specify more than 1 handler type",
+			"spec.containers[0].startupProbe.httpGet.port: Invalid value: 0: must be between 1 and 65535, inclusive",
+			`spec.containers[0].startupProbe.httpGet.scheme: Unsupported value: "FTP": supported values: "HTTP", "HTTPS"`,
+			"spec.containers[0].startupProbe.terminationGracePeriodSeconds: Invalid value: 0: must be greater than 0",
+			"spec.containers[0].livenessProbe.successThreshold: Invalid value: 2: must be 1",
+			"spec.containers[0].readinessProbe.terminationGracePeriodSeconds: Invalid value: 1: must not be set for readinessProbes"}},
+		{"init containers", Pods, podWith("initContainers: [{name: c, image: i, readinessProbe: {exec: {command: [x]}}}]\nterminationGracePeriodSeconds: 5", "lifecycle: {preStop: {sleep: {seconds: 6}}}"), []string{
+			"spec.initContainers[0].readinessProbe: Forbidden: may not be set for init containers without restartPolicy=Always",
+			"spec.containers[0].lifecycle.preStop.sleep: Invalid value: 6: must be greater than or equal to 0 and less than or equal to terminationGracePeriodSeconds",
+			`spec.containers[0].name: Duplicate value: "c"`}},
+
 		{"a service's name", Services, "metadata: {name: 1s, namespace: ns}\nspec: {ports: [{port: 1}]}", []string{
 			`metadata.name: Invalid value: "1s": a DNS-1035 label must consist of`}},
 		{"no ports", Services, "metadata: {name: s, namespace: ns}", []string{"spec.ports: Required value"}},
@@ -185,7 +229,7 @@ func matchErrors(t *testing.T, got string, want []string) {
 
 // What may change and what may not, once an object is there.
 func TestValidateUpdate(t *testing.T) {
-	const others = "Forbidden: pod updates may not change fields other than `spec.containers[*].image`,`spec.tolerations` (only additions to existing tolerations)"
+	const others = "Forbidden: pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.tolerations` (only additions to existing tolerations)"
 	for _, c := range []struct {
 		name        string
 		r           *Resource

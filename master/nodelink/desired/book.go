@@ -14,7 +14,7 @@ import (
 )
 
 // Kinds are the kinds whose events a Book wants to observe.
-var Kinds = []change.Kind{resource.Pods.Kind, resource.ConfigMaps.Kind, resource.Nodes.Kind}
+var Kinds = []change.Kind{resource.Pods.Kind, resource.ConfigMaps.Kind, resource.Secrets.Kind, resource.Nodes.Kind}
 
 // Book knows what every node shall run, as digests. It belongs to one goroutine.
 type Book struct {
@@ -23,16 +23,16 @@ type Book struct {
 	packer   *message.Packer
 
 	pods    map[change.Key]podEntry
-	users   map[change.Key]map[string]int // ConfigMap -> node -> number of its pods that name it
+	users   map[change.Key]map[string]int // ConfigMap or Secret -> node -> number of its pods that name it
 	nodes   map[string]entry
 	touched map[string]bool
 }
 
 // podEntry is what the Book remembers of a pod that is bound to a node.
 type podEntry struct {
-	node       string
-	digest     message.Digest
-	configMaps map[change.Key]bool
+	node    string
+	digest  message.Digest
+	configs map[change.Key]bool
 }
 
 // entry is what the Book remembers of a node's document.
@@ -81,7 +81,7 @@ func (b *Book) Observe(e change.Event) error {
 	switch e.Key.Kind {
 	case resource.Pods.Kind:
 		return b.setPodOf(e)
-	case resource.ConfigMaps.Kind:
+	case resource.ConfigMaps.Kind, resource.Secrets.Kind:
 		for node := range b.users[e.Key] {
 			b.touched[node] = true
 		}
@@ -127,10 +127,10 @@ func (b *Book) setPod(rec change.Record) error {
 		return nil
 	}
 	b.dropPod(rec.Key)
-	next := podEntry{node: pod.Spec.NodeName, digest: digest, configMaps: configMapsOf(pod)}
+	next := podEntry{node: pod.Spec.NodeName, digest: digest, configs: configsOf(pod)}
 	b.pods[rec.Key] = next
 	b.touched[next.node] = true
-	for key := range next.configMaps {
+	for key := range next.configs {
 		if b.users[key] == nil {
 			b.users[key] = map[string]int{}
 		}
@@ -146,7 +146,7 @@ func (b *Book) dropPod(key change.Key) {
 	}
 	delete(b.pods, key)
 	b.touched[old.node] = true
-	for c := range old.configMaps {
+	for c := range old.configs {
 		if b.users[c][old.node]--; b.users[c][old.node] == 0 {
 			delete(b.users[c], old.node)
 		}
@@ -209,7 +209,7 @@ func (b *Book) content(view change.View, node string) (message.Content, error) {
 	if content.Settings.PodCIDR, err = subnetOf(rec); err != nil {
 		return content, err
 	}
-	configMaps := map[change.Key]bool{}
+	configs := map[change.Key]bool{}
 	for rec := range view.Indexed(resource.Pods.Kind, "spec.nodeName", node) {
 		pod, err := resource.As[*corev1.Pod](resource.Pods, rec)
 		if err != nil {
@@ -220,9 +220,9 @@ func (b *Book) content(view change.View, node string) (message.Content, error) {
 			return content, err
 		}
 		content.Pods = append(content.Pods, encoded)
-		maps.Copy(configMaps, configMapsOf(pod))
+		maps.Copy(configs, configsOf(pod))
 	}
-	keys := slices.Collect(maps.Keys(configMaps))
+	keys := slices.Collect(maps.Keys(configs))
 	sort.Slice(keys, func(i, j int) bool {
 		if keys[i].Namespace != keys[j].Namespace {
 			return keys[i].Namespace < keys[j].Namespace
@@ -234,15 +234,29 @@ func (b *Book) content(view change.View, node string) (message.Content, error) {
 		if !ok {
 			continue // the node reports that it is missing; creating it touches the node
 		}
-		configMap, err := resource.As[*corev1.ConfigMap](resource.ConfigMaps, rec)
-		if err != nil {
+		if err := addConfig(&content, rec); err != nil {
 			return content, err
 		}
-		encoded, err := resource.Encode(configMapForNode(configMap))
-		if err != nil {
-			return content, err
-		}
-		content.ConfigMaps = append(content.ConfigMaps, encoded)
 	}
 	return content, nil
+}
+
+// addConfig adds what containers can see of a ConfigMap or Secret.
+func addConfig(content *message.Content, rec change.Record) error {
+	if rec.Key.Kind == resource.Secrets.Kind {
+		secret, err := resource.As[*corev1.Secret](resource.Secrets, rec)
+		if err != nil {
+			return err
+		}
+		encoded, err := resource.Encode(secretForNode(secret))
+		content.Secrets = append(content.Secrets, encoded)
+		return err
+	}
+	configMap, err := resource.As[*corev1.ConfigMap](resource.ConfigMaps, rec)
+	if err != nil {
+		return err
+	}
+	encoded, err := resource.Encode(configMapForNode(configMap))
+	content.ConfigMaps = append(content.ConfigMaps, encoded)
+	return err
 }

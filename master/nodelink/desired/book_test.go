@@ -77,7 +77,7 @@ func (s *state) write(key change.Key, value []byte) {
 	}
 }
 
-// sends returns the documents that are new, as node serial: pods + configmaps.
+// sends returns the documents that are new, as node serial: pods + ConfigMaps and Secrets.
 func (s *state) sends() []string {
 	s.t.Helper()
 	var out []string
@@ -93,7 +93,7 @@ func (s *state) sends() []string {
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		out = append(out, fmt.Sprintf("%s %d: %d+%d", node, doc.Position.Serial, len(content.Pods), len(content.ConfigMaps)))
+		out = append(out, fmt.Sprintf("%s %d: %d+%d", node, doc.Position.Serial, len(content.Pods), len(content.ConfigMaps)+len(content.Secrets)))
 	}
 	return out
 }
@@ -148,6 +148,14 @@ func TestOnlyTouchedNodesGetDocuments(t *testing.T) {
 	s.expect("it is gone", "n1 6: 0+0")
 	s.write(resource.ConfigMaps.Key("default", "config-a"), nil)
 	s.expect("the ConfigMap that nobody names any more is gone")
+	s.put(resource.Pods, pod("s", "n1", func(p *corev1.Pod) {
+		p.Spec.Containers[0].Env = nil
+		p.Spec.Volumes = []corev1.Volume{{Name: "v", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "keys"}}}}
+	}))
+	s.put(resource.Secrets, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "keys"}})
+	s.expect("a pod with a volume and its Secret were created", "n1 7: 1+1")
+	s.write(resource.Pods.Key("default", "s"), nil)
+	s.expect("it is gone, too", "n1 8: 0+0")
 	s.put(resource.Pods, pod("b", "n2"))
 	s.expect("a pod of n2 was created", "n2 2: 1+0")
 	s.write(resource.Nodes.Key("", "n2"), nil)

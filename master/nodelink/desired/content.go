@@ -53,25 +53,60 @@ func configMapForNode(c *corev1.ConfigMap) *corev1.ConfigMap {
 	}
 }
 
-// configMapsOf names the ConfigMaps that a pod's containers take their environment from, in no order.
-func configMapsOf(pod *corev1.Pod) map[change.Key]bool {
+// secretForNode is the part of a Secret that containers can see.
+func secretForNode(s *corev1.Secret) *corev1.Secret {
+	return &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Name: s.Name, Namespace: s.Namespace, UID: s.UID},
+		Type:       s.Type,
+		Data:       s.Data,
+	}
+}
+
+// configsOf names the ConfigMaps and Secrets that a pod's containers take their environment from, and those that its
+// volumes show, in no order.
+func configsOf(pod *corev1.Pod) map[change.Key]bool {
 	keys := map[change.Key]bool{}
-	add := func(name string) {
+	add := func(r *resource.Resource, name string) {
 		if name != "" {
-			keys[resource.ConfigMaps.Key(pod.Namespace, name)] = true
+			keys[r.Key(pod.Namespace, name)] = true
 		}
 	}
 	for _, containers := range [][]corev1.Container{pod.Spec.InitContainers, pod.Spec.Containers} {
 		for _, c := range containers {
 			for _, source := range c.EnvFrom {
 				if source.ConfigMapRef != nil {
-					add(source.ConfigMapRef.Name)
+					add(resource.ConfigMaps, source.ConfigMapRef.Name)
+				}
+				if source.SecretRef != nil {
+					add(resource.Secrets, source.SecretRef.Name)
 				}
 			}
 			for _, env := range c.Env {
 				if env.ValueFrom != nil && env.ValueFrom.ConfigMapKeyRef != nil {
-					add(env.ValueFrom.ConfigMapKeyRef.Name)
+					add(resource.ConfigMaps, env.ValueFrom.ConfigMapKeyRef.Name)
 				}
+				if env.ValueFrom != nil && env.ValueFrom.SecretKeyRef != nil {
+					add(resource.Secrets, env.ValueFrom.SecretKeyRef.Name)
+				}
+			}
+		}
+	}
+	for _, v := range pod.Spec.Volumes {
+		if v.ConfigMap != nil {
+			add(resource.ConfigMaps, v.ConfigMap.Name)
+		}
+		if v.Secret != nil {
+			add(resource.Secrets, v.Secret.SecretName)
+		}
+		if v.Projected == nil {
+			continue
+		}
+		for _, source := range v.Projected.Sources {
+			if source.ConfigMap != nil {
+				add(resource.ConfigMaps, source.ConfigMap.Name)
+			}
+			if source.Secret != nil {
+				add(resource.Secrets, source.Secret.Name)
 			}
 		}
 	}
