@@ -32,6 +32,8 @@ func (p *Peer) Leader(now clock.Now, e seal.Envelope, chance Chance) []Effect {
 		effects = append(effects, KeepEpoch{p.highest})
 	}
 	switch {
+	case first && p.welcomed && p.helloAt.IsNever():
+		// It did not wait for the announcement, and has been answered.
 	case first:
 		// Reconnections are spread already, by the back-off.
 		p.helloAt = now

@@ -238,7 +238,9 @@ func TestScenarios(t *testing.T) {
 			s.connect(2).leader(run(1), epoch1).welcome(run(1), at(epoch1, 5), first)
 			s.say("the broker has forgotten who leads: hello goes out all the same")
 			s.peer.Disconnected()
-			return s.connect(3).wait(2 * time.Second)
+			s.connect(3).wait(2*time.Second).welcome(run(1), at(epoch1, 5), first)
+			s.say("it has been answered when the announcement comes at last: nothing is to be said")
+			return s.leader(run(1), epoch1)
 		},
 		"nobody_answers": func() *script {
 			s := newScript(Head{at(epoch1, 5), first}, epoch1)
