@@ -77,7 +77,7 @@ func TestMissingConfigMap(t *testing.T) {
 	f.untilRunning("waits")
 }
 
-// A pod in the node's network sees the node's addresses; any other sees only its own loopback.
+// A pod in the node's network sees the node's addresses; any other sees only its own.
 func TestHostNetwork(t *testing.T) {
 	f := newFleet(t, 1)
 	for _, c := range []struct{ name, hostNetwork string }{{"host", "true"}, {"own", "false"}} {

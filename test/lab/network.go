@@ -63,6 +63,11 @@ func (h *Host) Cut() error {
 	return h.lab.ip([]string{"-n " + h.lab.switchNS + " link set " + h.port + " nomaster"})
 }
 
+// Command is a program in the host's network that has not been started.
+func (h *Host) Command(program string, args ...string) *exec.Cmd {
+	return exec.Command("nsenter", append([]string{"--net=/run/netns/" + h.namespace, program}, args...)...)
+}
+
 // Heal puts the host back.
 func (h *Host) Heal() error {
 	return h.lab.ip([]string{"-n " + h.lab.switchNS + " link set " + h.port + " master br0"})

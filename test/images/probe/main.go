@@ -11,6 +11,7 @@
 //	size WxH                exits 0 once its terminal has that size
 //	env                     writes its environment and exits 0
 //	serve ADDR              answers every HTTP request with a greeting that has the host name
+//	fetch ADDR              prints what an HTTP server there answers and exits 0
 //	heartbeat FILE          appends the time to FILE once a second
 //	check KIND ARG…         exits 0 if it is as said, else says what it found and exits 1; see check.go
 //
@@ -111,6 +112,11 @@ func run(verb string, args []string, term <-chan os.Signal) error {
 			return fmt.Errorf("serve: on which address?")
 		}
 		return serve(args[0], term)
+	case "fetch":
+		if len(args) == 0 {
+			return fmt.Errorf("fetch: from which address?")
+		}
+		return fetch(args[0])
 	case "heartbeat":
 		if len(args) == 0 {
 			return fmt.Errorf("heartbeat: to which file?")
@@ -191,6 +197,23 @@ func lines(args []string, term <-chan os.Signal) error {
 		}
 	}
 	return nil
+}
+
+func fetch(address string) error {
+	const limit = 5 * time.Second
+	conn, err := net.DialTimeout("tcp", address, limit)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(limit)); err != nil {
+		return err
+	}
+	if _, err := io.WriteString(conn, "GET / HTTP/1.0\r\n\r\n"); err != nil {
+		return err
+	}
+	_, err = io.Copy(os.Stdout, conn)
+	return err
 }
 
 func serve(address string, term <-chan os.Signal) error {
