@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/skerry-edge/skerry/edgeagent/engine"
+	"github.com/skerry-edge/skerry/edgeagent/pod"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -155,6 +156,66 @@ var scenarios = map[string]func(w *world){
 		w.decide()
 		w.desire = kept
 		w.settle().settle().shows()
+	},
+	"a startup probe holds back the others": func(w *world) {
+		probe := &corev1.Probe{ProbeHandler: corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{"x"}}}, PeriodSeconds: 5, FailureThreshold: 3}
+		c := &w.desire.Spec.Containers[0]
+		c.StartupProbe, c.LivenessProbe, c.ReadinessProbe = probe, probe, probe
+		w.probeErr[pod.Startup] = errProbe
+		w.settle().shows()
+		delete(w.probeErr, pod.Startup)
+		w.pass(5 * time.Second).settle().shows()
+		w.agentRestarts().settle().shows()
+	},
+	"a container that fails its liveness probe is restarted": func(w *world) {
+		w.desire.Spec.RestartPolicy = corev1.RestartPolicyOnFailure
+		grace := int64(3)
+		w.desire.Spec.Containers[0].LivenessProbe = &corev1.Probe{
+			ProbeHandler:        corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{"x"}}},
+			InitialDelaySeconds: 20, PeriodSeconds: 10, FailureThreshold: 2, TerminationGracePeriodSeconds: &grace,
+		}
+		w.probeErr[pod.Liveness] = errProbe
+		w.settle().shows().pass(20 * time.Second).settle().pass(10 * time.Second).settle().shows()
+	},
+	"readiness needs a row of answers": func(w *world) {
+		w.desire.Spec.Containers[0].ReadinessProbe = &corev1.Probe{
+			ProbeHandler:  corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{"x"}}},
+			PeriodSeconds: 1, SuccessThreshold: 2, FailureThreshold: 2,
+		}
+		w.settle().shows().pass(time.Second).settle().shows()
+		w.probeErr[pod.Readiness] = errProbe
+		w.pass(time.Second).settle().shows().pass(time.Second).settle().shows().pass(time.Second).settle()
+	},
+	"a sidecar with a startup probe holds back the containers": func(w *world) {
+		w.desire = newPod(corev1.RestartPolicyAlways, "side:proxy", "app")
+		w.desire.Spec.InitContainers[0].StartupProbe = &corev1.Probe{
+			ProbeHandler: corev1.ProbeHandler{Exec: &corev1.ExecAction{Command: []string{"x"}}}, PeriodSeconds: 1, FailureThreshold: 9}
+		w.probeErr[pod.Startup] = errProbe
+		w.settle().shows()
+		delete(w.probeErr, pod.Startup)
+		w.pass(time.Second).settle().shows()
+	},
+	"a preStop hook is called once": func(w *world) {
+		w.desire.Spec.Containers[0].Lifecycle = &corev1.Lifecycle{PreStop: &corev1.LifecycleHandler{Sleep: &corev1.SleepAction{Seconds: 5}}}
+		w.settle().deleted(30).decide()
+		w.pass(time.Second).deleted(10).decide()
+		w.settle().shows()
+	},
+	"volumes come first, follow what changes, and go last": func(w *world) {
+		w.desire.Spec.Volumes = []corev1.Volume{{Name: "keys"}}
+		w.volumeErr = errors.New(`MountVolume.SetUp failed for volume "keys" : secret "keys" not found`)
+		w.settle().shows()
+		w.volumeErr = nil
+		w.volumes = []pod.Volume{{Name: "keys", Kind: pod.FileVolume, Files: []pod.File{{Path: "a", Data: []byte("hush")}}}}
+		w.settle().shows()
+		w.volumes = []pod.Volume{{Name: "keys", Kind: pod.FileVolume, Files: []pod.File{{Path: "a", Data: []byte("psst")}}}}
+		w.settle().shows()
+		w.volumeErr = errors.New("the secret has gone")
+		w.settle().shows().deleted(30).settle().shows()
+	},
+	"volumes of a pod that nobody knows are removed": func(w *world) {
+		w.desire, w.mounted = nil, true
+		w.settle().shows()
 	},
 	"an image that was removed is fetched again": func(w *world) {
 		w.startErr["app"] = fmt.Errorf("start: %w", engine.ErrNotFound)

@@ -268,3 +268,5 @@ func (w *world) deleted(grace int64) *world {
 }
 
 var errRegistry = errors.New("the registry does not answer")
+
+var errProbe = errors.New("it is not well")

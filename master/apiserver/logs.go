@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -169,6 +170,11 @@ func containerOf(pod *corev1.Pod, name string) (string, error) {
 		}
 		names = append(names, container.Name)
 	}
+	for _, container := range pod.Spec.InitContainers {
+		if container.Name == name {
+			return name, nil
+		}
+	}
 	switch {
 	case name != "":
 		return "", apierrors.NewBadRequest(fmt.Sprintf("container %s is not valid for pod %s", name, pod.Name))
@@ -184,7 +190,7 @@ func mayHaveLog(pod *corev1.Pod, container string, previous bool) error {
 		return apierrors.NewBadRequest(fmt.Sprintf("pod %s does not have a host assigned", pod.Name))
 	}
 	var status corev1.ContainerStatus
-	for _, s := range pod.Status.ContainerStatuses {
+	for _, s := range slices.Concat(pod.Status.InitContainerStatuses, pod.Status.ContainerStatuses) {
 		if s.Name == container {
 			status = s
 		}
