@@ -117,6 +117,7 @@ type Spec struct {
 	Group    *int64
 	Mounts   []Mount
 	Hostname string
+	Hosts    []Host // lines of /etc/hosts, besides those of loopback
 
 	Privileged                        bool
 	ReadOnlyRoot                      bool
@@ -136,6 +137,12 @@ type Spec struct {
 	LogMaxBytes int64  // of one file
 	LogMaxFiles int
 	TTY, Stdin  bool
+}
+
+// Host is a line of /etc/hosts.
+type Host struct {
+	IP    string
+	Names []string
 }
 
 // Mount binds a host path into a container.

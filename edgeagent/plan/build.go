@@ -50,6 +50,7 @@ func build(d *Desired, node Node, p *corev1.Pod, c *corev1.Container, attempt in
 		Dir:         c.WorkingDir,
 		Mounts:      mounts,
 		Hostname:    hostname,
+		Hosts:       hosts(p, hostname, net),
 		Sandbox:     string(p.UID),
 		NetNS:       net.Path,
 		Cgroup:      "pod" + string(p.UID),
@@ -70,6 +71,17 @@ func build(d *Desired, node Node, p *corev1.Pod, c *corev1.Container, attempt in
 		s.LogMaxBytes, s.LogMaxFiles = node.LogMaxBytes, node.LogMaxFiles
 	}
 	return s, parts, secure(&s, p.Spec.SecurityContext, c.SecurityContext)
+}
+
+// hosts are the pod's own address and its hostAliases.
+func hosts(p *corev1.Pod, hostname string, net pod.Network) (out []engine.Host) {
+	if net.IP != "" {
+		out = append(out, engine.Host{IP: net.IP, Names: []string{hostname}})
+	}
+	for _, a := range p.Spec.HostAliases {
+		out = append(out, engine.Host{IP: a.IP, Names: a.Hostnames})
+	}
+	return out
 }
 
 // secure fills in who the process runs as and what it may; the container's word goes before the pod's.

@@ -6,7 +6,7 @@ func podSpecFields() *allowed {
 	fields := allow(
 		"restartPolicy", "terminationGracePeriodSeconds",
 		"nodeName", "nodeSelector", "tolerations",
-		"hostNetwork", "hostname",
+		"hostNetwork", "hostname", "hostAliases",
 		"securityContext.runAsUser", "securityContext.runAsGroup", "securityContext.runAsNonRoot=false",
 
 		"volumes.name", "volumes.emptyDir.medium=Memory", "volumes.emptyDir.sizeLimit",

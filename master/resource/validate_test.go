@@ -52,6 +52,9 @@ func TestValidateCreate(t *testing.T) {
 			"spec.containers[0].ports[5].hostIP: Invalid value: \"10.0.0.1\": may not be set without `hostPort`",
 			"spec.containers[0].ports[6].hostIP: Invalid value: \"::1\": must be an IPv4 address",
 			`spec.containers[0].ports[1].hostPort: Duplicate value: "TCP//80"`}},
+		{"names of hosts", Pods, podWith("hostAliases: [{ip: nowhere, hostnames: [a, B]}]", ""), []string{
+			`spec.hostAliases[0].ip: Invalid value: "nowhere": must be a valid IP address`,
+			`spec.hostAliases[0].hostnames[1]: Invalid value: "B": `}},
 		{"variables", Pods, podWith("", `env: [{value: x}, {name: "A=B"}, {name: A, valueFrom: {}}, {name: B, value: x, valueFrom: {fieldRef: {fieldPath: metadata.name}}}, {name: C, valueFrom: {configMapKeyRef: {}}}, {name: D, valueFrom: {fieldRef: {fieldPath: spec.x}}}, {name: E, valueFrom: {fieldRef: {fieldPath: "metadata.labels['a b']"}}}, {name: F, valueFrom: {fieldRef: {apiVersion: v2, fieldPath: metadata.name}}}]`), []string{
 			"spec.containers[0].env[0].name: Required value",
 			`spec.containers[0].env[1].name: Invalid value: "A=B": a valid environment variable name must consist only of printable ASCII characters other than '='`,

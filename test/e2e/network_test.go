@@ -71,6 +71,11 @@ func TestPodNetwork(t *testing.T) {
 		t.Errorf("the hostPort answered %q", got)
 	}
 
+	f.apply(`{apiVersion: v1, kind: Pod, metadata: {name: named}, spec: {nodeName: node-1, restartPolicy: Never, hostAliases: [{ip: 10.1.2.3, hostnames: [gauge, gauge.example]}], containers: [
+		{name: own, image: "` + probe + `", args: [check, file, /etc/hosts, "$(IP)\tnamed\n"], env: [{name: IP, valueFrom: {fieldRef: {fieldPath: status.podIP}}}]},
+		{name: alias, image: "` + probe + `", args: [check, file, /etc/hosts, "10.1.2.3\tgauge gauge.example\n"]}]}}`)
+	f.untilPrints("Succeeded", "get", "pod", "named", "-o", "jsonpath={.status.phase}")
+
 	// A second pod that wants the port finds no place on the node that has it taken.
 	f.apply(strings.Replace(server("taken", "", `, ports: [{containerPort: 8080, hostPort: 18080}]`), "nodeName: ,", "nodeSelector: {kubernetes.io/hostname: node-1},", 1))
 	f.until("the event about the port", func() (bool, string) {

@@ -27,11 +27,11 @@ func (e *Engine) writeFiles(name string, spec engine.Spec) ([]specs.Mount, error
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, fmt.Errorf("make the container's files: %w", err)
 	}
-	hosts := podHosts(spec.Hostname)
+	hosts := podHosts(spec)
 	if spec.NetNS == "" {
 		text, err := os.ReadFile("/etc/hosts")
 		if err == nil {
-			hosts = text
+			hosts = append(text, hostLines(spec.Hosts)...)
 		}
 	}
 	var mounts []specs.Mount
@@ -64,11 +64,21 @@ func (e *Engine) writeFiles(name string, spec engine.Spec) ([]specs.Mount, error
 }
 
 // podHosts is /etc/hosts of a pod with a network namespace of its own.
-func podHosts(hostname string) []byte {
+func podHosts(spec engine.Spec) []byte {
 	var b bytes.Buffer
 	b.WriteString("127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n")
-	if hostname != "" {
-		fmt.Fprintf(&b, "127.0.1.1\t%s\n", hostname)
+	named := slices.ContainsFunc(spec.Hosts, func(h engine.Host) bool { return slices.Contains(h.Names, spec.Hostname) })
+	if spec.Hostname != "" && !named {
+		fmt.Fprintf(&b, "127.0.1.1\t%s\n", spec.Hostname)
+	}
+	b.Write(hostLines(spec.Hosts))
+	return b.Bytes()
+}
+
+func hostLines(hosts []engine.Host) []byte {
+	var b bytes.Buffer
+	for _, h := range hosts {
+		fmt.Fprintf(&b, "%s\t%s\n", h.IP, strings.Join(h.Names, " "))
 	}
 	return b.Bytes()
 }
