@@ -50,6 +50,10 @@ func (c *call) asksFor(protocol string) bool {
 // errNoUpgrade is the answer to a plain request.
 func errNoUpgrade() error { return apierrors.NewBadRequest("Upgrade request required") }
 
+func errNoHijack() error {
+	return apierrors.NewBadRequest("the connection can't be upgraded; use HTTP/1.1")
+}
+
 // websocket answers the handshake, with the first protocol of ours that the client knows.
 func (c *call) websocket(protocols ...string) (*websocket.Conn, error) {
 	var asked []string
@@ -62,6 +66,11 @@ func (c *call) websocket(protocols ...string) (*websocket.Conn, error) {
 	if i < 0 {
 		return nil, unsupportedProtocol(asked, protocols)
 	}
+	conn, buffered, err := http.NewResponseController(c.w).Hijack()
+	if err != nil {
+		return nil, errNoHijack()
+	}
+	c.taken()
 	made := make(chan *websocket.Conn, 1)
 	over := make(chan struct{})
 	go func() {
@@ -72,7 +81,7 @@ func (c *call) websocket(protocols ...string) (*websocket.Conn, error) {
 				return nil
 			},
 			Handler: func(ws *websocket.Conn) { made <- ws; <-over }, // its return closes the connection
-		}.ServeHTTP(hijacker{c.w}, c.r)
+		}.ServeHTTP(hijacked{c.w, conn, buffered}, c.r)
 	}()
 	ws := <-made
 	if ws == nil {
@@ -81,9 +90,11 @@ func (c *call) websocket(protocols ...string) (*websocket.Conn, error) {
 	}
 	ws.MaxPayloadBytes = maxMessage
 	ws.PayloadType = websocket.BinaryFrame
-	context := c.ctx
-	go func() { <-context.Done(); close(over) }() // the server ends the context with the handler
-	c.taken()
+	ctx := c.ctx
+	go func() { // the server ends the context with the handler
+		<-ctx.Done()
+		close(over)
+	}()
 	return ws, nil
 }
 
@@ -105,7 +116,7 @@ func (c *call) spdy(protocols ...string) (net.Conn, error) {
 	}
 	conn, buffered, err := http.NewResponseController(c.w).Hijack()
 	if err != nil {
-		return nil, apierrors.NewBadRequest("the connection can't be upgraded; use HTTP/1.1")
+		return nil, errNoHijack()
 	}
 	c.taken()
 	_, err = fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\n%s: %s\r\n\r\n", spdyUpgrade, headerProtocol, protocols[i])
@@ -127,13 +138,15 @@ func unsupportedProtocol(asked, known []string) error {
 	return apierrors.NewBadRequest(fmt.Sprintf("unable to upgrade: unable to negotiate protocol: client supports %v, server accepts %v", asked, known))
 }
 
-// hijacker gives package websocket what it looks for.
-type hijacker struct{ http.ResponseWriter }
+// hijacked gives package websocket, which looks for an http.Hijacker, the connection that has been taken over.
+type hijacked struct {
+	http.ResponseWriter
+	conn     net.Conn
+	buffered *bufio.ReadWriter
+}
 
 // Hijack implements http.Hijacker.
-func (h hijacker) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	return http.NewResponseController(h.ResponseWriter).Hijack()
-}
+func (h hijacked) Hijack() (net.Conn, *bufio.ReadWriter, error) { return h.conn, h.buffered, nil }
 
 // bufferedConn is a connection of which some bytes have been read ahead.
 type bufferedConn struct {
