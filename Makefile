@@ -79,12 +79,13 @@ check: go-version ## formatting, vet, linters, import directions, purity, genera
 
 # Tests that need the world outside (root, containerd, brokers, namespaces) run one package at a time, on the
 # binaries that users get; all others run with the race detector, which needs a C compiler.
-E2E := ./test/e2e/...
-RACE = $(shell go list ./... | grep -v -e /test/e2e -e /edgectl)
+E2E := ./test/e2e/... ./test/conformance/...
+RACE = $(shell go list ./... | grep -v -e /test/e2e -e /test/conformance -e /edgectl)
 
 .PHONY: test
 test: build ## run every test, unit to end-to-end; installs what it lacks, ends with a count
 	@build/need-packages
+	@build/need-old-kubectl
 	@SKERRY_BIN=$(CURDIR)/bin $(TOOL) gotestsum --format pkgname --hide-summary skipped --raw-command -- build/test-json '$(RACE)' '$(E2E)'
 
 .PHONY: test-unit

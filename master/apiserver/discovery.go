@@ -6,6 +6,7 @@ import (
 
 	"github.com/munnerz/goautoneg"
 	discoveryv2 "k8s.io/api/apidiscovery/v2"
+	policyv1 "k8s.io/api/policy/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -31,8 +32,8 @@ func newDiscovery(resources []*resource.Resource) *discovery {
 		documents:  map[string]runtime.Object{"/api": core, "/apis": groups},
 		aggregated: map[string]*discoveryv2.APIGroupDiscoveryList{"/api": newAggregated(), "/apis": newAggregated()},
 	}
-	for _, gv := range versionsOf(resources) {
-		list := &metav1.APIResourceList{GroupVersion: gv.String()}
+	for _, gv := range append(versionsOf(resources), bareVersions...) {
+		list := &metav1.APIResourceList{GroupVersion: gv.String(), APIResources: []metav1.APIResource{}}
 		list.APIVersion, list.Kind = "v1", "APIResourceList"
 		var all []discoveryv2.APIResourceDiscovery
 		for _, r := range resources {
@@ -69,6 +70,10 @@ func addGroup(list *discoveryv2.APIGroupDiscoveryList, group string, version dis
 		ObjectMeta: metav1.ObjectMeta{Name: group}, Versions: []discoveryv2.APIVersionDiscovery{version},
 	})
 }
+
+// bareVersions are group versions without a resource of their own: kubectl before 1.21 evicts only where there is
+// a group "policy"; where there is none, it deletes pods and says that it has deleted the node.
+var bareVersions = []schema.GroupVersion{policyv1.SchemeGroupVersion}
 
 // versionsOf are the group versions in the order in which they first come.
 func versionsOf(resources []*resource.Resource) []schema.GroupVersion {

@@ -117,8 +117,13 @@ func (m *Master) KubectlInput(input string, args ...string) (string, error) {
 
 // KubectlCommand is an edgectl that has not been started.
 func (m *Master) KubectlCommand(args ...string) *exec.Cmd {
+	return m.ClientCommand(filepath.Join(m.lab.Bin, "edgectl"), args...)
+}
+
+// ClientCommand is any kubectl that has not been started, as the cluster's admin, on the master's host.
+func (m *Master) ClientCommand(client string, args ...string) *exec.Cmd {
 	all := []string{
-		"--net=/run/netns/" + m.Host.namespace, filepath.Join(m.lab.Bin, "edgectl"),
+		"--net=/run/netns/" + m.Host.namespace, client,
 		"--kubeconfig", filepath.Join(m.DataDir, "admin.kubeconfig"),
 	}
 	cmd := exec.Command("nsenter", append(all, args...)...)
