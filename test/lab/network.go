@@ -1,9 +1,15 @@
 package lab
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // subnet is the lab's network, without the last number. It exists only between the lab's own namespaces.
@@ -90,10 +96,31 @@ func (l *Lab) removeNetwork() error {
 		}
 	}
 	l.namespaces = nil
+	for _, h := range l.hosts {
+		if err := removeVolatile(filepath.Join(l.Dir, h.Name)); err != nil {
+			failed = append(failed, err.Error())
+		}
+	}
 	if len(failed) > 0 {
 		return fmt.Errorf("remove network namespaces: %s", strings.Join(failed, "; "))
 	}
 	return nil
+}
+
+// removeVolatile removes what an agent keeps until the machine is shut down, which is here when the lab ends.
+func removeVolatile(dataDir string) error {
+	sum := sha256.Sum256([]byte(dataDir))
+	dir := filepath.Join("/run", "skerry-"+hex.EncodeToString(sum[:4]))
+	pins, err := filepath.Glob(filepath.Join(dir, "netns", "*"))
+	if err != nil {
+		return err
+	}
+	for _, pin := range pins {
+		if err := syscall.Unmount(pin, syscall.MNT_DETACH); err != nil && !errors.Is(err, syscall.EINVAL) {
+			return fmt.Errorf("unmount %s: %w", pin, err)
+		}
+	}
+	return os.RemoveAll(dir)
 }
 
 // ip runs ip(8) with each of the argument lines, until one fails.
