@@ -72,7 +72,7 @@ func (l *Lab) Close() error {
 		}
 	}
 	l.processes = nil
-	failed = append(failed, l.removeNetwork())
+	failed = append(failed, l.removeNetwork(), unmountBelow(l.Dir))
 	l.starter.close()
 	return errors.Join(failed...)
 }
