@@ -65,7 +65,7 @@ func (c *Config) Define(f *daemon.Flags) {
 	f.String(&podCIDR, func(text string) (err error) {
 		c.PodCIDR, err = parsePodCIDR(text)
 		return err
-	}, daemon.Flag{Name: "pod-cidr", Arg: "CIDR", Default: "10.32.0.0/11",
+	}, daemon.Flag{Name: "pod-cidr", Arg: "CIDR", Default: subnet.DefaultRange,
 		Usage: "addresses of pods: each node gets a /24 of it; none of them may be in use elsewhere in the nodes' networks"})
 	f.Duration(&c.Heartbeat, 500*time.Millisecond, daemon.Flag{Name: "heartbeat-interval", Arg: "DURATION", Default: "10s",
 		Usage: "how often a node says that it lives"})

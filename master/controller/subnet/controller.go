@@ -18,9 +18,12 @@ import (
 // Bits is the length of the prefix of a node's subnet: 254 addresses, more than twice what a node has pods.
 const Bits = 24
 
+// DefaultRange is what nodes get their subnets from unless it is said otherwise.
+const DefaultRange = "10.32.0.0/11"
+
 // Config of a Controller.
 type Config struct {
-	Range netip.Prefix // of IPv4, no longer than Bits
+	Range netip.Prefix // of IPv4, no longer than Bits; invalid: DefaultRange
 }
 
 // Controller is the Planner; see the package's comment.
@@ -39,6 +42,9 @@ type holder struct {
 
 // New returns a Controller that knows nothing until Reset.
 func New(config Config) *Controller {
+	if !config.Range.IsValid() {
+		config.Range = netip.MustParsePrefix(DefaultRange)
+	}
 	return &Controller{pods: config.Range.Masked(), nodes: map[string]holder{}, told: map[string]bool{}}
 }
 
