@@ -176,6 +176,7 @@ func nodes(s *session) {
 	s.says(words("top node"), "CPU(cores)", "MEMORY(bytes)", "node-1", "node-2", "%")
 	s.says(words("top node node-1"), "node-1")
 	s.refuses(words("top node missing"), `"missing" not found`)
+	s.refuses(words("top pod"), "could not find the requested resource")
 	s.says(words("cordon node-1"), "cordoned")
 	s.says(words("get node node-1"), "SchedulingDisabled")
 	s.says(words("uncordon node-1"), "uncordoned")
