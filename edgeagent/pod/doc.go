@@ -4,6 +4,8 @@
 //	Situation (desired pod, containers listed, actions under way) ─► Memory.Decide ─► Decision (actions, status, next)
 //	Action ─► carried out by others ─► Result ─► Memory.Done
 //
+// Probes are actions that change nothing: their answers come back through Done, like every other result.
+//
 // The engine's list is the truth about what runs; Memory holds what no list can tell: since when a container
 // waits, why a pull failed, how the attempt before ended. The part of it that must outlive the agent is its
 // Record.

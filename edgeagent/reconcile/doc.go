@@ -1,6 +1,6 @@
 // Package reconcile makes the node's containers what the desired state says: gather, plan, do.
 //
-//	Accept, engine hints, finished work ─► inbox ─► Step: gather ─► plan ─► do ─► Executor ─► engine, network
+//	Accept, engine hints, finished work ─► inbox ─► Step: gather ─► plan ─► do ─► Executor ─► engine, network, volumes, probes
 //	                                                          └─► disk (records), Statuses, TakeEvents
 //
 // It starts with the desired state on the disk, before and whether or not there is a master. Step never blocks
