@@ -2,7 +2,6 @@ package reconcile
 
 import (
 	"context"
-	"fmt"
 	"net/netip"
 	"sync"
 	"time"
@@ -163,6 +162,19 @@ func New(cfg Config) (*Reconciler, error) {
 	return r, nil
 }
 
+func (r *Reconciler) loadDesired(encoded []byte) error {
+	content, err := message.Decode[message.Content](encoded)
+	if err != nil {
+		return err
+	}
+	desired, err := plan.Decode(content)
+	if err != nil {
+		return err
+	}
+	r.desired, r.subnet = desired, desired.Subnet
+	return nil
+}
+
 // load reads what the agent before has left.
 func (r *Reconciler) load() error {
 	position, _, encoded, err := r.cfg.Disk.Desired()
@@ -170,14 +182,10 @@ func (r *Reconciler) load() error {
 		return err
 	}
 	if position != (message.Position{}) {
-		content, err := message.Decode[message.Content](encoded)
-		if err != nil {
-			return fmt.Errorf("stored desired state: %w", err)
+		if err := r.loadDesired(encoded); err != nil {
+			// Nothing is touched without a desired state, and the master sends one again.
+			r.cfg.Log.Error().Err(err).Msg("the stored desired state can't be read; what runs goes on, until the master sends it again")
 		}
-		if r.desired, err = plan.Decode(content); err != nil {
-			return fmt.Errorf("stored desired state: %w", err)
-		}
-		r.subnet = r.desired.Subnet
 	}
 	records, err := r.cfg.Disk.Records()
 	if err != nil {

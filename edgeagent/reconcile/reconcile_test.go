@@ -106,6 +106,24 @@ func TestWithoutAnyDesiredStateNothingIsTouched(t *testing.T) {
 	}
 }
 
+// A document of a version that this agent can't read (after a downgrade) keeps it neither from starting nor
+// from leaving alone what runs.
+func TestAStoredDesiredStateThatCannotBeReadTouchesNothing(t *testing.T) {
+	b := newBoard(t, nil)
+	b.desire(newPod("web")).pass(time.Minute)
+	counts := b.engine.Counts()
+	b.disk.content = message.Encode(message.Content{Pods: [][]byte{[]byte("no pod")}})
+	b.startAgent()
+	b.pass(time.Hour)
+	if b.engine.Counts() != counts {
+		t.Errorf("did %+v, now %+v", counts, b.engine.Counts())
+	}
+	b.desire(newPod("web")).pass(time.Minute).shows("web=Running")
+	if b.engine.Counts() != counts {
+		t.Errorf("after the master sent it again: did %+v, now %+v", counts, b.engine.Counts())
+	}
+}
+
 func TestWhileTheEngineIsAwayStatusesStay(t *testing.T) {
 	b := newBoard(t, nil)
 	b.desire(newPod("web", "exit", "1", "10m")).pass(9 * time.Minute).shows("web=Running")

@@ -192,7 +192,15 @@ func (w *watching) drain() error {
 		if err != nil {
 			return err
 		}
+		replaced, err := isReplaced(event)
+		if err != nil {
+			return err
+		}
 		switch {
+		case is && was && replaced:
+			if err = w.send(watch.Deleted, event.Old, event.Rev); err == nil {
+				err = w.send(watch.Added, event.New, event.Rev)
+			}
 		case is && was:
 			err = w.send(watch.Modified, event.New, event.Rev)
 		case is:
@@ -213,6 +221,20 @@ func (w *watching) drain() error {
 		return nil
 	}
 	return w.out.flush()
+}
+
+// isReplaced reports whether one write put another object in the place of the old one, as when a bare pod
+// moves: to a client the one has gone and the other has come.
+func isReplaced(e change.Event) (bool, error) {
+	if e.Key.Kind != resource.Pods.Kind || !e.Old.Exists() || !e.New.Exists() {
+		return false, nil
+	}
+	was, err := resource.Meta(e.Old.Value)
+	if err != nil {
+		return false, err
+	}
+	is, err := resource.Meta(e.New.Value)
+	return was.UID != is.UID, err
 }
 
 func (w *watching) send(kind watch.EventType, rec change.Record, rev change.Rev) error {

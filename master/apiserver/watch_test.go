@@ -12,6 +12,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
@@ -83,6 +84,32 @@ func TestWatchFromARevision(t *testing.T) {
 			expect(t, w, "ADDED c", "MODIFIED c", "DELETED c")
 		})
 	}
+}
+
+// A pod that one write replaced by another of its name, as when a bare pod moves, has gone and come: clients
+// that wait for the old uid must not wait for ever.
+func TestWatchSeesAReplacedPod(t *testing.T) {
+	t.Parallel()
+	l := newLive(t)
+	put := func(base change.Rev, uid string) change.Rev {
+		value, err := resource.Encode(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "p", UID: types.UID(uid)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		rev, err := l.store.Commit(bounded(t), []change.Change{{Key: resource.Pods.Key("default", "p"), Base: base, Value: value}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return rev
+	}
+	first := put(0, "one")
+	w, err := l.client().CoreV1().Pods("default").Watch(bounded(t), metav1.ListOptions{ResourceVersion: first.String()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Stop()
+	put(first, "two")
+	expect(t, w, "DELETED p", "ADDED p")
 }
 
 // Without a resourceVersion, or with 0, a watch begins with the objects there are.
