@@ -22,6 +22,7 @@ const patience = 90 * time.Second
 type demo struct {
 	*story
 	bin, dir string
+	quick    bool // short intervals instead of the defaults
 	facts    []string
 
 	containerd *hostenv.Containerd
@@ -101,7 +102,7 @@ func (d *demo) startMaster() error {
 	if err != nil {
 		return err
 	}
-	if d.master, err = d.lab.StartMaster(host); err != nil {
+	if d.master, err = d.lab.StartMaster(host, d.intervals()...); err != nil {
 		return err
 	}
 	if _, err := d.master.JoinToken(patience); err != nil {
@@ -117,6 +118,14 @@ func (d *demo) startMaster() error {
 	out, err := d.master.Kubectl("version")
 	d.shell("edgectl version", out)
 	return err
+}
+
+// intervals are the flags of the master.
+func (d *demo) intervals() []string {
+	if d.quick {
+		return []string{"--heartbeat-interval=1s", "--node-timeout=3s", "--suspect-timeout=2s"}
+	}
+	return nil
 }
 
 func (d *demo) joinNodes() error {
@@ -204,7 +213,11 @@ func (d *demo) moved() error {
 	if err != nil {
 		return err
 	}
-	d.fact("cut → everything Running on other nodes: %.1f s (heartbeats every 10 s, node-timeout 30 s: the defaults)", took)
+	if d.quick {
+		d.fact("cut → everything Running on other nodes: %.1f s (heartbeats every second, node-timeout 3 s)", took)
+	} else {
+		d.fact("cut → everything Running on other nodes: %.1f s (heartbeats every 10 s, node-timeout 30 s: the defaults)", took)
+	}
 	old, err := d.agents[d.lost].Tasks()
 	if err != nil {
 		return err
@@ -212,7 +225,7 @@ func (d *demo) moved() error {
 	d.say("the master can't know it, but on %s %d containers still run", d.lost, len(old))
 	return errors.Join(
 		d.show("get", "nodes"), d.show("get", "pods", "-o", "wide"),
-		d.show("events", "--types=Warning"), d.show("logs", "clock", "--tail=1"),
+		d.show("get", "events", "--field-selector=involvedObject.kind=Node", "-o=custom-columns=OBJECT:.involvedObject.name,REASON:.reason,MESSAGE:.message"), d.show("logs", "clock", "--tail=1"),
 	)
 }
 

@@ -13,12 +13,13 @@ import (
 func main() {
 	bin := flag.String("bin", "bin", "directory of the binaries that make build made")
 	keep := flag.Bool("keep-logs", false, "leave the logs of all processes in a directory and say where")
+	quick := flag.Bool("quick", false, "heartbeats every second and a node-timeout of 3 s, instead of the defaults")
 	flag.Parse()
-	os.Exit(run(*bin, *keep))
+	os.Exit(run(*bin, *keep, *quick))
 }
 
 // run tells the whole story and returns the exit code.
-func run(bin string, keep bool) int {
+func run(bin string, keep, quick bool) int {
 	bin, err := filepath.Abs(bin)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
@@ -30,7 +31,7 @@ func run(bin string, keep bool) int {
 		return 1
 	}
 	s := newStory(os.Stdout)
-	d := &demo{story: s, bin: bin, dir: dir}
+	d := &demo{story: s, bin: bin, dir: dir, quick: quick}
 
 	// Ctrl-C ends the story at the next check, and with it everything that was started.
 	interrupted := make(chan os.Signal, 1)
