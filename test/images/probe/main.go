@@ -10,6 +10,7 @@
 //	cat                     copies stdin to stdout
 //	size WxH                exits 0 once its terminal has that size
 //	env                     writes its environment and exits 0
+//	arch                    writes the architecture that it was built for and exits 0
 //	serve ADDR              answers every HTTP request with a greeting that has the host name
 //	fetch ADDR              prints what an HTTP server there answers and exits 0
 //	heartbeat FILE          appends the time to FILE once a second
@@ -26,6 +27,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -107,6 +109,8 @@ func run(verb string, args []string, term <-chan os.Signal) error {
 		for _, e := range os.Environ() {
 			fmt.Println(e)
 		}
+	case "arch":
+		fmt.Println(runtime.GOARCH)
 	case "serve":
 		if len(args) == 0 {
 			return fmt.Errorf("serve: on which address?")
