@@ -36,6 +36,43 @@ type Command struct {
 	Check func(*Flags) error
 	// Run does the work until ctx ends. A nil error is a clean end.
 	Run func(ctx context.Context, d *Daemon) error
+	// Errands are what else the program does, when its first argument names one.
+	Errands []Errand
+}
+
+// Errand is something that a program does at once, with the same settings, instead of its work.
+type Errand struct {
+	Name    string // the first argument
+	Summary string // what it does, for --help
+	// Run does it, and prints what a person should read. An error ends the program with 1.
+	Run func(ctx context.Context, stdout io.Writer) error
+}
+
+// Settings are all that the command may be given, in the order of --help.
+func (c Command) Settings() []Flag {
+	flags, _, _ := c.define()
+	return flags.flags
+}
+
+// define declares the settings; the last two are what the command itself is told.
+func (c Command) define() (flags *Flags, metrics, config *string) {
+	flags, metrics, config = &Flags{}, new(string), new(string)
+	c.Define(flags)
+	flags.String(metrics, CheckAddress, Flag{Name: "metrics-listen", Arg: "ADDR", Default: c.Metrics,
+		Usage: `address of /healthz, /readyz and /metrics, plain HTTP; "" turns it off`})
+	flags.String(config, nil, Flag{Name: "config", Arg: "FILE",
+		Usage: "YAML file with the same settings, without the dashes; flags win"})
+	return flags, metrics, config
+}
+
+// errand takes the errand's name off the arguments; nil: it is the usual work.
+func (c Command) errand(args []string) (*Errand, []string) {
+	for i := range c.Errands {
+		if len(args) > 0 && args[0] == c.Errands[i].Name {
+			return &c.Errands[i], args[1:]
+		}
+	}
+	return nil, args
 }
 
 // Daemon is what the running program gets.
@@ -67,20 +104,17 @@ func Usage(err error) error { return usageError{err} }
 
 // Main runs the command and returns the exit code.
 func (c Command) Main(args []string, stdout, stderr io.Writer) int {
-	var flags Flags
-	var metrics, configFile string
-	c.Define(&flags)
-	flags.String(&metrics, CheckAddress, Flag{Name: "metrics-listen", Arg: "ADDR", Default: c.Metrics,
-		Usage: `address of /healthz, /readyz and /metrics, plain HTTP; "" turns it off`})
-	flags.String(&configFile, nil, Flag{Name: "config", Arg: "FILE",
-		Usage: "YAML file with the same settings, without the dashes; flags win"})
-
+	flags, metrics, _ := c.define()
+	errand, args := c.errand(args)
 	for _, arg := range args {
 		switch arg {
 		case "--help", "-h":
 			fmt.Fprintf(stdout, "%s %s\n\nUsage: %s [--flag value …]\n\n", c.Name, c.Summary, c.Name)
 			flags.help(stdout)
 			fmt.Fprintf(stdout, "  --version\n  --help\n")
+			for _, e := range c.Errands {
+				fmt.Fprintf(stdout, "\n%s %s [--flag value …]\n  %s\n", c.Name, e.Name, e.Summary)
+			}
 			return exitClean
 		case "--version":
 			fmt.Fprintf(stdout, "%s %s (%s %s/%s)\n", c.Name, Version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
@@ -89,7 +123,7 @@ func (c Command) Main(args []string, stdout, stderr io.Writer) int {
 	}
 	err := flags.parse(args)
 	if err == nil && c.Check != nil {
-		err = c.Check(&flags)
+		err = c.Check(flags)
 	}
 	if err != nil {
 		PrintError(stderr, err)
@@ -101,7 +135,12 @@ func (c Command) Main(args []string, stdout, stderr io.Writer) int {
 	context.AfterFunc(ctx, stop) // a second signal ends the program at once
 	signal.Ignore(syscall.SIGPIPE)
 
-	if err := c.run(ctx, metrics, stdout, stderr); err != nil {
+	if errand != nil {
+		err = errand.Run(ctx, stdout)
+	} else {
+		err = c.run(ctx, *metrics, stdout, stderr)
+	}
+	if err != nil {
 		PrintError(stderr, err)
 		if errors.As(err, new(usageError)) {
 			return exitUsage

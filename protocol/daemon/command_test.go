@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -202,4 +204,36 @@ func writeTemp(t *testing.T, text string) string {
 		t.Fatal(err)
 	}
 	return path
+}
+
+// An errand gets the settings and its outcome is the exit code; without its name the usual work is done.
+func TestErrands(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		args []string
+		code int
+		out  string
+		errs string
+	}{
+		"clean":        {[]string{"look", "--data-dir", "/d"}, 0, "looks at /d\n", ""},
+		"failure":      {[]string{"look", "--data-dir", "/bad"}, 1, "looks at /bad\n", "error: it is bad\n"},
+		"wrong flag":   {[]string{"look", "--nowhere"}, 2, "", "error: unknown flag --nowhere; see --help for those there are\n"},
+		"usual work":   {[]string{"--metrics-listen", ""}, 0, "", ""},
+		"another word": {[]string{"lok"}, 2, "", "error: unexpected argument \"lok\"; settings are given as --name value, see --help\n"},
+	} {
+		var got settings
+		command := testCommand(&got, func(context.Context, *Daemon) error { return nil })
+		command.Errands = []Errand{{Name: "look", Summary: "looks", Run: func(_ context.Context, out io.Writer) error {
+			fmt.Fprintf(out, "looks at %s\n", got.Dir)
+			if got.Dir == "/bad" {
+				return errors.New("it is bad")
+			}
+			return nil
+		}}}
+		var out, errs bytes.Buffer
+		code := command.Main(c.args, &out, &errs)
+		if code != c.code || out.String() != c.out || errs.String() != c.errs {
+			t.Errorf("%s: exit code %d, stdout %q, stderr %q", name, code, &out, &errs)
+		}
+	}
 }
