@@ -103,7 +103,7 @@ func (a *Agent) assemble() error {
 	a.reconciler, err = reconcile.New(reconcile.Config{
 		Engine: a.runtime.engine, Network: a.runtime.network, Volumes: a.runtime.volumes, Prober: a.runtime.prober,
 		Disk: a.disk, Logs: reconcile.LogFiles{Root: a.logRoot},
-		Executor: a.pool, Clock: a.loops.reconcile.Clock(daemon.Clock), Log: a.daemon.Log,
+		Executor: a.pool, Clock: a.loops.reconcile.Clock(daemon.Clock), Log: a.daemon.Log, Registerer: a.daemon.Registry,
 		Node: func() plan.Node {
 			return plan.Node{Name: a.id.Node, IP: a.runtime.board.IP(), Boot: boot,
 				PodRoot: podRoot(a.config), LogRoot: a.logRoot, LogMaxBytes: logMaxBytes, LogMaxFiles: logMaxFiles}
@@ -129,7 +129,7 @@ func (a *Agent) assemble() error {
 		Run:    seal.Run{Number: a.disk.Run(), Nonce: binary.BigEndian.Uint64(nonce[:])},
 		BootID: boot, Version: daemon.Version, LeaderKey: ed25519.PublicKey(a.id.token.Signing[:]), Settings: firstSettings,
 		Disk: a.disk, Local: local{Reconciler: a.reconciler, board: a.runtime.board}, Frames: frames{a.mux},
-		Clock: a.loops.link.Clock(daemon.Clock), Rand: rand.Reader, Logger: a.daemon.Log,
+		Clock: a.loops.link.Clock(daemon.Clock), Rand: rand.Reader, Logger: a.daemon.Log, Registerer: a.daemon.Registry,
 	})
 	a.addChecks()
 	return nil

@@ -8,6 +8,7 @@ import (
 	"io"
 	"sync/atomic"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
 	"github.com/skerry-edge/skerry/edgeagent/masterlink/peer"
@@ -77,6 +78,8 @@ type Config struct {
 	Clock  clock.Source
 	Rand   io.Reader // challenges and jitter
 	Logger zerolog.Logger
+	// Registerer takes the metrics; nil for none.
+	Registerer prometheus.Registerer
 	// Wake, if set, is called from any goroutine whenever Step has something to do. Run needs none.
 	Wake func()
 }
@@ -93,7 +96,8 @@ type Link struct {
 	connection uint64
 	up         bool
 
-	health atomic.Pointer[Health]
+	health  atomic.Pointer[Health]
+	metrics metrics
 }
 
 // Health is what the link looks like from outside.
@@ -112,6 +116,7 @@ func New(config Config) *Link {
 	l.sender = &sender{bus: config.Bus, run: config.Run}
 	l.inbox = bus.NewInbox(inboxLimit, l.Wake)
 	l.health.Store(&Health{Answered: true, Settings: config.Settings})
+	l.metrics = newMetrics(config.Registerer, l)
 	return l
 }
 
@@ -143,7 +148,11 @@ func (l *Link) SendFrame(frame []byte) error {
 		return ErrOffline
 	}
 	topic := l.config.Topics.Node(l.config.Node, protocol.Response)
-	return l.sender.send(topic, message.Response{Frame: frame}, 0, false)
+	err := l.sender.send(topic, message.Response{Frame: frame}, 0, false)
+	if err == nil {
+		l.metrics.sent.WithLabelValues(protocol.Response).Inc()
+	}
+	return err
 }
 
 // chance draws the randomness for one input.

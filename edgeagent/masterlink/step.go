@@ -141,7 +141,9 @@ func (l *Link) do(effects []peer.Effect) {
 			if err := l.sender.send(topic, e.Message, e.QoS, e.Retain); err != nil {
 				// The next heartbeat shows that it is missing.
 				l.log.Warn().Err(err).Msg("message not sent")
+				continue
 			}
+			l.metrics.sent.WithLabelValues(e.Channel).Inc()
 		case peer.Apply:
 			l.apply(e.Document)
 		case peer.KeepPosition:
@@ -188,6 +190,7 @@ func (l *Link) apply(doc message.Desired) {
 	}
 	l.peer.Stored(peer.Head{Position: doc.Position, Digest: doc.Digest})
 	l.config.Local.Accept(content)
+	l.metrics.accepted.Inc()
 	l.log.Info().Stringer("desired", doc.Position).Int("pods", len(content.Pods)).Msg("desired state accepted")
 }
 
@@ -203,6 +206,7 @@ func (l *Link) publishHealth(refused *peer.Refused) {
 		Settings:  l.peer.Settings(),
 	}
 	if refused != nil {
+		l.metrics.refused.WithLabelValues(refused.Reason).Inc()
 		next.Refused = maps.Clone(old.Refused)
 		if next.Refused == nil {
 			next.Refused = map[string]uint64{}

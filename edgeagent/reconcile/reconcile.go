@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
 	"github.com/skerry-edge/skerry/edgeagent/engine"
@@ -92,6 +93,8 @@ type Config struct {
 	Node     func() plan.Node // what is known of the machine; called at each step
 	Log      zerolog.Logger
 	Changed  func() // called when statuses or events have changed; must not block; may be nil
+	// Registerer takes the metrics; nil for none.
+	Registerer prometheus.Registerer
 	// Wake, if set, is called from any goroutine whenever Step has something to do. Run needs none.
 	Wake func()
 	// Relist is how often everything is listed though nothing hints at a change; 0: a minute.
@@ -101,9 +104,10 @@ type Config struct {
 // Reconciler is the loop. Accept, Statuses, TakeEvents, EngineError and Wake may be called from any goroutine, Step
 // and Run from one.
 type Reconciler struct {
-	cfg   Config
-	hints engine.Hints
-	woken chan struct{}
+	cfg     Config
+	hints   engine.Hints
+	woken   chan struct{}
+	metrics metrics
 
 	// Step's own.
 	desired  *plan.Desired
@@ -156,6 +160,10 @@ func New(cfg Config) (*Reconciler, error) {
 		list: lister{wanted: true},
 	}
 	if err := r.load(); err != nil {
+		return nil, err
+	}
+	var err error
+	if r.metrics, err = newMetrics(cfg.Registerer, r); err != nil {
 		return nil, err
 	}
 	r.hints = cfg.Engine.Events(r.Wake)
