@@ -60,6 +60,21 @@ $(ARCHITECTURES:%=build-all-%): build-all-%:
 deps: ## install what demo and tests need (Debian packages, as root)
 	@build/need-packages
 
+# Where make install puts things; DESTDIR is for packages. BIN=bin/arm64 takes another board's binaries.
+PREFIX ?= /usr/local
+SYSCONFDIR ?= /etc
+UNITDIR ?= $(PREFIX)/lib/systemd/system
+BIN ?= bin
+INSTALL = DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' UNITDIR='$(UNITDIR)' BIN='$(BIN)' build/install
+
+.PHONY: install
+install: ## install what was built: binaries, units, config files, completion (PREFIX, SYSCONFDIR, DESTDIR)
+	@$(INSTALL)
+
+.PHONY: uninstall
+uninstall: ## remove what install has put there, but no config that was changed and no data
+	@$(INSTALL) uninstall
+
 .PHONY: demo
 demo: build ## a master, three nodes, a workload, a node lost, the workload moved; cleans up after itself
 	@build/need-packages demo
@@ -80,8 +95,8 @@ check: go-version ## formatting, vet, linters, import directions, purity, genera
 
 # Tests that need the world outside (root, containerd, brokers, namespaces) run one package at a time, on the
 # binaries that users get; all others run with the race detector, which needs a C compiler.
-E2E := ./test/e2e/... ./test/conformance/...
-RACE = $(shell go list ./... | grep -v -e /test/e2e -e /test/conformance -e /edgectl)
+E2E := ./test/e2e/... ./test/conformance/... ./test/arm/...
+RACE = $(shell go list ./... | grep -v -e /test/e2e -e /test/conformance -e /test/arm -e /edgectl)
 
 .PHONY: test
 test: build ## run every test, unit to end-to-end; installs what it lacks, ends with a count
@@ -92,6 +107,11 @@ test: build ## run every test, unit to end-to-end; installs what it lacks, ends 
 .PHONY: test-unit
 test-unit: go-version ## run only the tests that need neither root nor any package
 	go test ./protocol/... ./master/... ./edgeagent/... ./build/... ./test/sim/...
+
+.PHONY: test-arm
+test-arm: go-version ## run the unit tests that hold for boards as programs for ARM, under qemu-user
+	@build/need-packages
+	@build/test-arm
 
 .PHONY: clean
 clean: ## remove what was built

@@ -20,7 +20,7 @@ func TestContainerForARM64(t *testing.T) {
 		t.Skip("this machine is one for arm64: the end-to-end tests show it")
 	}
 	programs := buildFor(t, "arm64")
-	emulate(t, filepath.Join(programs, "skerry-log"))
+	emulate(t, filepath.Join(programs, "skerry-agent"))
 	f := newFleet(t)
 	archives := t.TempDir()
 	if _, err := images.WriteAll(archives, []v1.Platform{images.Host(), {OS: "linux", Architecture: "arm64"}}); err != nil {
