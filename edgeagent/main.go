@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"os"
 
 	"github.com/skerry-edge/skerry/edgeagent/agent"
@@ -19,6 +20,11 @@ func command() daemon.Command {
 		Metrics: "127.0.0.1:9641",
 		Define:  config.Define,
 		Check:   config.Check,
+		Errands: []daemon.Errand{{
+			Name:    "doctor",
+			Summary: "looks whether this machine can be a node, and says what to do where it can't",
+			Run:     func(ctx context.Context, out io.Writer) error { return agent.Examine(ctx, config, out) },
+		}},
 		Run: func(ctx context.Context, d *daemon.Daemon) error {
 			a, err := agent.New(config, d)
 			if err != nil {

@@ -34,6 +34,14 @@ type Config struct {
 // pluginDirs is where distributions have the CNI plugins: by the CNI project's custom, Debian, Fedora.
 var pluginDirs = []string{"/opt/cni/bin", "/usr/lib/cni", "/usr/libexec/cni"}
 
+// pluginDirs are the directories to search.
+func (c *Config) pluginDirs() []string {
+	if c.PluginDir != "" {
+		return []string{c.PluginDir}
+	}
+	return pluginDirs
+}
+
 // Define declares the agent's settings, which are parsed into c.
 func (c *Config) Define(f *daemon.Flags) {
 	f.String(&c.DataDir, nil, daemon.Flag{Name: "data-dir", Arg: "DIR", Default: "/var/lib/skerry/agent",

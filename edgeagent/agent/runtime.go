@@ -62,11 +62,7 @@ func newRuntime(config Config, node string, changed func(), d *daemon.Daemon) (*
 	if err != nil {
 		return nil, err
 	}
-	plugins := pluginDirs
-	if config.PluginDir != "" {
-		plugins = []string{config.PluginDir}
-	}
-	pods, err := network.New(network.Config{Dir: volatile, Name: parent, PluginDirs: plugins})
+	pods, err := network.New(network.Config{Dir: volatile, Name: parent, PluginDirs: config.pluginDirs()})
 	if err != nil {
 		return nil, errors.Join(explainRoot(err), e.Close())
 	}

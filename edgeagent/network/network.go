@@ -218,7 +218,14 @@ func (n *Network) Problem() error {
 }
 
 // Limits is what pods' networks can't do on this machine, and what to do about it; empty when they can do all.
-func (n *Network) Limits() string {
+func (n *Network) Limits() string { return limits() }
+
+// Examine says beforehand what Problem and Limits would say, as far as programs on the machine are concerned.
+func Examine(pluginDirs []string) (limit string, problem error) {
+	return limits(), plugins{dirs: pluginDirs}.missing()
+}
+
+func limits() string {
 	if hasIPTables() {
 		return ""
 	}
