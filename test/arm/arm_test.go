@@ -13,32 +13,40 @@ import (
 )
 
 // A fleet of two architectures: each node takes its own part of one image, and nodeSelector tells them apart. The
-// agent of the second node is the real one for arm64, as are the program that keeps its containers' logs and
+// agent of the second node is the real one for boards, as are the program that keeps its containers' logs and
 // what runs in them.
-func TestContainerForARM64(t *testing.T) {
-	if runtime.GOARCH == "arm64" {
-		t.Skip("this machine is one for arm64: the end-to-end tests show it")
+func TestContainerForABoard(t *testing.T) {
+	for _, b := range boards {
+		t.Run(b.platform.Architecture, func(t *testing.T) {
+			if runtime.GOARCH == b.platform.Architecture {
+				t.Skip("this machine is one: the end-to-end tests show it")
+			}
+			testBoard(t, b)
+		})
 	}
-	programs := buildFor(t, "arm64")
-	emulate(t, filepath.Join(programs, "skerry-agent"))
+}
+
+func testBoard(t *testing.T, b board) {
+	programs := buildFor(t, b)
+	emulate(t, b, filepath.Join(programs, "skerry-agent"))
 	f := newFleet(t)
 	archives := t.TempDir()
-	if _, err := images.WriteAll(archives, []v1.Platform{images.Host(), {OS: "linux", Architecture: "arm64"}}); err != nil {
+	if _, err := images.WriteAll(archives, []v1.Platform{images.Host(), b.platform}); err != nil {
 		t.Fatal(err)
 	}
 	f.addNode("native", archives)
-	native := f.lab.Bin
-	f.lab.Bin = programs
-	if err := os.Symlink(filepath.Join(native, "edgectl"), filepath.Join(programs, "edgectl")); err != nil {
+	if err := os.Symlink(filepath.Join(f.lab.Bin, "edgectl"), filepath.Join(programs, "edgectl")); err != nil {
 		t.Fatal(err)
 	}
+	f.lab.Bin = programs
 	f.addNode("board", archives)
 
-	for node, arch := range map[string]string{"native": runtime.GOARCH, "board": "arm64"} {
+	arch := b.platform.Architecture
+	for node, arch := range map[string]string{"native": runtime.GOARCH, "board": arch} {
 		if got := f.kubectl("get", "node", node, "-o", `jsonpath={.metadata.labels.kubernetes\.io/arch} {.status.nodeInfo.architecture}`); got != arch+" "+arch {
 			t.Errorf("node %s says that it is %q; want %s", node, got, arch)
 		}
-		f.apply(`{apiVersion: v1, kind: Pod, metadata: {name: on-` + arch + `}, spec: {nodeSelector: {kubernetes.io/arch: ` + arch + `}, restartPolicy: Never, containers: [{name: a, image: "` + images.Probe + `", args: [arch]}]}}`)
+		f.apply(`{apiVersion: v1, kind: Pod, metadata: {name: on-` + arch + `}, spec: {nodeSelector: {kubernetes.io/arch: ` + arch + `}, restartPolicy: Never, containers: [{name: a, image: "` + images.Probe + `", args: [arch], env: [{name: QEMU_CPU, value: ` + b.cpu + `}]}]}}`)
 		f.untilPrints("Succeeded", "get", "pod", "on-"+arch, "-o", "jsonpath={.status.phase}")
 		if got := f.kubectl("get", "pod", "on-"+arch, "-o", "jsonpath={.spec.nodeName}"); got != node {
 			t.Errorf("the pod for %s ran on %s", arch, got)
@@ -49,9 +57,9 @@ func TestContainerForARM64(t *testing.T) {
 	}
 
 	// What a user does with a pod on a board: look into it, and end it.
-	f.apply(`{apiVersion: v1, kind: Pod, metadata: {name: stays}, spec: {nodeName: board, terminationGracePeriodSeconds: 20, containers: [{name: a, image: "` + images.Probe + `", args: [trap, "0"]}]}}`)
+	f.apply(`{apiVersion: v1, kind: Pod, metadata: {name: stays}, spec: {nodeName: board, terminationGracePeriodSeconds: 20, containers: [{name: a, image: "` + images.Probe + `", args: [trap, "0"], env: [{name: QEMU_CPU, value: ` + b.cpu + `}]}]}}`)
 	f.untilPrints("Running", "get", "pod", "stays", "-o", "jsonpath={.status.phase}")
-	if got := f.kubectl("exec", "stays", "--", "/probe", "arch"); got != "arm64" {
+	if got := f.kubectl("exec", "stays", "--", "/probe", "arch"); got != arch {
 		t.Errorf("exec says %q", got)
 	}
 	f.kubectl("delete", "pod", "stays", "--timeout="+patience.String())

@@ -140,15 +140,16 @@ func (f *fleet) untilPrints(want string, args ...string) {
 	}
 }
 
-// buildFor compiles what a node needs for an architecture into a directory that ends with the test.
-func buildFor(t *testing.T, arch string) string {
+// buildFor compiles what a node needs for a board into a directory that ends with the test.
+func buildFor(t *testing.T, b board) string {
 	t.Helper()
 	dir := t.TempDir()
 	for name, place := range map[string]string{"skerry-agent": "edgeagent", "skerry-log": "edgeagent/logs/writer"} {
 		cmd := exec.Command("go", "build", "-ldflags=-s -w", "-o", filepath.Join(dir, name), "github.com/skerry-edge/skerry/"+place)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+arch)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+b.platform.Architecture,
+			"GOARM="+strings.TrimPrefix(b.platform.Variant, "v"))
 		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Fatalf("build %s for %s: %v\n%s", name, arch, err, out)
+			t.Fatalf("build %s for %s: %v\n%s", name, b.platform, err, out)
 		}
 	}
 	return dir
