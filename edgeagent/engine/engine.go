@@ -132,6 +132,7 @@ type Spec struct {
 	CPUMilli    int64 // limit in thousandths of a core; 0: none
 	CPUShares   uint64
 	MemoryBytes int64  // limit; 0: none
+	OOMScore    int    // the kernel's oom_score_adj: who goes first when the machine's memory runs out, 1000 before all
 	StopSignal  string // empty: the image's, or SIGTERM
 	LogDir      string // directory of the container's log files, on the host
 	LogMaxBytes int64  // of one file

@@ -57,6 +57,7 @@ func build(d *Desired, node Node, p *corev1.Pod, c *corev1.Container, attempt in
 		CPUMilli:    c.Resources.Limits.Cpu().MilliValue(),
 		CPUShares:   shares(c),
 		MemoryBytes: c.Resources.Limits.Memory().Value(),
+		OOMScore:    oomScore(&p.Spec),
 		TTY:         c.TTY,
 		Stdin:       c.Stdin,
 	}
@@ -121,6 +122,19 @@ func first[T any](choices ...*T) *T {
 		}
 	}
 	return nil
+}
+
+// oomScore lets the kernel end containers before the machine's own programs, in the order of Kubernetes: first those
+// that asked for nothing. None is below what an ordinary program has: that takes a capability which an agent in a
+// container may lack.
+func oomScore(spec *corev1.PodSpec) int {
+	switch shared.QOS(spec) {
+	case corev1.PodQOSGuaranteed:
+		return 2
+	case corev1.PodQOSBurstable:
+		return 500
+	}
+	return 1000
 }
 
 // shares are the kubelet's CPU shares (MilliCPUToShares): 1024 a core that is requested, or else limited to, and

@@ -82,6 +82,26 @@ func TestWhatIsNotKnownIsNotTouched(t *testing.T) {
 	}
 }
 
+// When the machine's memory runs out, those that asked for nothing go first, and none is exempt.
+func TestOOMScores(t *testing.T) {
+	limits := corev1.ResourceList{"cpu": resource.MustParse("1"), "memory": resource.MustParse("1Mi")}
+	for name, c := range map[string]struct {
+		resources corev1.ResourceRequirements
+		want      int
+	}{
+		"best effort": {corev1.ResourceRequirements{}, 1000},
+		"burstable":   {corev1.ResourceRequirements{Requests: limits}, 500},
+		"guaranteed":  {corev1.ResourceRequirements{Limits: limits}, 2},
+	} {
+		p := newPod("web", 0)
+		p.Spec.Containers[0].Resources = c.resources
+		got, _, err := build(&Desired{}, Node{}, p, &p.Spec.Containers[0], 0, pod.Network{})
+		if err != nil || got.OOMScore != c.want {
+			t.Errorf("%s: %d (%v), want %d", name, got.OOMScore, err, c.want)
+		}
+	}
+}
+
 func TestBuild(t *testing.T) {
 	p := newPod("web", 0)
 	user, yes := int64(7), true
@@ -99,7 +119,7 @@ func TestBuild(t *testing.T) {
 	want := engine.Spec{
 		ID: "uid-web-app-4", Image: "app:1", Command: []string{"serve", "80"}, Args: []string{"--host=$(HOSTNAME)"},
 		Labels: got.Labels, Env: []string{"HOSTNAME=web", "PORT=80"}, Hostname: "web", User: &user, DropCapabilities: []string{"ALL"},
-		Sandbox: "uid-web", NetNS: "/net", Cgroup: "poduid-web", CPUMilli: 1500, CPUShares: 256, MemoryBytes: 32 << 20,
+		Sandbox: "uid-web", NetNS: "/net", Cgroup: "poduid-web", CPUMilli: 1500, CPUShares: 256, MemoryBytes: 32 << 20, OOMScore: 500,
 		LogDir: "/logs/uid-web/app", LogMaxBytes: 9, LogMaxFiles: 2,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -1,9 +1,11 @@
 package containerd
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -38,6 +40,29 @@ func TestLimitsAreInForce(t *testing.T) {
 			t.Errorf("%s is %q; want %q", file, got, value)
 		}
 	}
+}
+
+// The kernel ends a container when the spec says, whatever containerd is worth to it.
+func TestOOMScoreIsInForce(t *testing.T) {
+	f := newFixture(t).imported(t)
+	s := f.probe("oom", "app", "sleep")
+	s.OOMScore = 321
+	f.start(t, s)
+	list, err := f.Engine.List(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range list {
+		if c.ID != s.ID {
+			continue
+		}
+		text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(c.PID), "oom_score_adj"))
+		if got := strings.TrimSpace(string(text)); err != nil || got != "321" {
+			t.Errorf("oom_score_adj is %q (%v), want 321", got, err)
+		}
+		return
+	}
+	t.Errorf("%s is not listed", s.ID)
 }
 
 // A limit that the machine can't enforce is no reason not to run.

@@ -48,6 +48,8 @@ func (e *Engine) specOptions(name string, spec engine.Spec, img client.Image, co
 		func(_ context.Context, _ oci.Client, _ *containers.Container, s *oci.Spec) error {
 			s.Version = ociVersion
 			s.Process.Rlimits = nil // containerd's own: 1024 open files are too few
+			// Inherited, it would be that of containerd, which distributions all but exempt.
+			s.Process.OOMScoreAdj = &spec.OOMScore
 			return nil
 		},
 		// A container's /run is the image's, as Kubernetes has it.
