@@ -22,6 +22,7 @@ type Machine struct {
 	heard       clock.Now
 	spoke       clock.Now
 	over        bool
+	finished    [256]bool // channels on which the other end sends no more
 }
 
 // NewMachine is one end of stream id, just opened or accepted. Both ends begin with credit for a Window.
@@ -81,10 +82,10 @@ func (m *Machine) Receive(f Frame, now clock.Now) (data []byte, ended *End, err 
 		return nil, nil, nil
 	}
 	m.heard = now
-	m.credit += int(f.Credit)
-	if m.credit > 4*Window {
-		return nil, nil, fmt.Errorf("the other end gave credit for %d bytes, more than a window", m.credit)
+	if int64(m.credit)+int64(f.Credit) > 4*Window { // before it is added: int has 32 bits on small boards
+		return nil, nil, fmt.Errorf("the other end gave credit for %d bytes more, beyond any window", f.Credit)
 	}
+	m.credit += int(f.Credit)
 	if f.End != nil && f.Number == 0 { // the other end doesn't have this stream, and so no numbers
 		m.over = true
 		return nil, f.End, nil
@@ -100,7 +101,11 @@ func (m *Machine) Receive(f Frame, now clock.Now) (data []byte, ended *End, err 
 		m.over = true
 		return nil, f.End, nil
 	}
+	if m.finished[f.Channel] {
+		return nil, nil, fmt.Errorf("the other end goes on with channel %d, which it had finished", f.Channel)
+	}
 	if f.Fin {
+		m.finished[f.Channel] = true
 		return []byte{}, nil, nil
 	}
 	if len(f.Data) > m.granted {

@@ -106,6 +106,32 @@ func TestDataBeyondCreditIsRefused(t *testing.T) {
 	}
 }
 
+// Credit beyond any window is refused before it is counted, whatever the size of an int.
+func TestAbsurdCreditIsRefused(t *testing.T) {
+	for _, credit := range []uint32{1 << 31, 1<<32 - 1, 5 * Window} {
+		m := NewMachine(1, Open{}, at(0))
+		if _, _, err := m.Receive(Frame{Stream: 1, Credit: credit}, at(0)); err == nil {
+			t.Errorf("credit for %d bytes was taken", credit)
+		}
+		if room := m.Room(); room < 0 || room > MaxData {
+			t.Errorf("after credit for %d bytes there is room for %d", credit, room)
+		}
+	}
+}
+
+// A channel ends once, and nothing comes on it afterwards: else ends would cost memory without credit.
+func TestAChannelEndsOnce(t *testing.T) {
+	for _, after := range []Frame{{Stream: 1, Number: 2, Channel: In, Fin: true}, {Stream: 1, Number: 2, Channel: In, Data: []byte("x")}} {
+		m := NewMachine(1, Open{}, at(0))
+		if _, _, err := m.Receive(Frame{Stream: 1, Number: 1, Channel: In, Fin: true}, at(0)); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := m.Receive(after, at(0)); err == nil {
+			t.Errorf("%+v was taken after the end of its channel", after)
+		}
+	}
+}
+
 // Ends say that they are alive, and give up on one that says nothing.
 func TestSilence(t *testing.T) {
 	m := NewMachine(1, Open{KeepAlive: 10_000, Patience: 30_000}, at(0))

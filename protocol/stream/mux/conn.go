@@ -168,7 +168,7 @@ func (c *conn) receive(f stream.Frame, now clock.Now) {
 	c.mu.Lock()
 	data, ended, err := c.machine.Receive(f, now)
 	if data != nil {
-		c.queue = append(c.queue, piece{f.Channel, data})
+		c.enqueue(f.Channel, data)
 	}
 	if ended != nil && c.ended == nil {
 		c.ended = ended
@@ -184,6 +184,18 @@ func (c *conn) receive(f stream.Frame, now clock.Now) {
 	case ended != nil:
 		c.mux.remove(c.key)
 	}
+}
+
+// enqueue keeps a piece for Read. Small pieces of a channel are joined, so that what they take stays near what
+// they are given credit for; a resize is a message, and stays one.
+func (c *conn) enqueue(channel byte, data []byte) {
+	if last := len(c.queue) - 1; last >= 0 && channel != stream.Resize && len(data) > 0 {
+		if p := &c.queue[last]; p.channel == channel && len(p.data) > 0 && len(p.data)+len(data) <= stream.MaxData {
+			p.data = append(p.data, data...)
+			return
+		}
+	}
+	c.queue = append(c.queue, piece{channel, data})
 }
 
 // tick watches the time; it returns when to be called again.

@@ -232,3 +232,25 @@ func TestCloseFreesTheWriter(t *testing.T) {
 		}
 	})
 }
+
+// Many tiny pieces that nobody reads are kept together: they take about as much memory as they have bytes.
+func TestTinyPiecesAreJoined(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, func(_ stream.Open, conn stream.Conn) {
+			for range 10_000 {
+				conn.Write(stream.Out, []byte("x"))
+			}
+		})
+		c := p.open(t).(*conn)
+		synctest.Wait()
+		c.mu.Lock()
+		pieces := len(c.queue)
+		c.mu.Unlock()
+		if pieces != 1 {
+			t.Errorf("%d pieces wait to be read, want 1", pieces)
+		}
+		if got, err := readAll(c); err != nil || len(got) != 10_000 {
+			t.Errorf("got %d bytes, %v", len(got), err)
+		}
+	})
+}
