@@ -60,6 +60,8 @@ func mergeNode(node, reported *corev1.Node) {
 	mergeLabels(node, reported.Labels)
 }
 
+// mergeLabels sets the labels that the agent reports and removes those that it set before and reports no more. A
+// label that is there and was not set by the agent is a user's, and stays.
 func mergeLabels(node *corev1.Node, reported map[string]string) {
 	before := strings.FieldsFunc(node.Annotations[agentLabels], func(r rune) bool { return r == ',' })
 	for _, key := range before {
@@ -67,16 +69,23 @@ func mergeLabels(node *corev1.Node, reported map[string]string) {
 			delete(node.Labels, key)
 		}
 	}
-	if len(reported) == 0 {
+	var own []string
+	for _, key := range slices.Sorted(maps.Keys(reported)) {
+		if _, exists := node.Labels[key]; exists && !slices.Contains(before, key) {
+			continue
+		}
+		if node.Labels == nil {
+			node.Labels = map[string]string{}
+		}
+		node.Labels[key] = reported[key]
+		own = append(own, key)
+	}
+	if len(own) == 0 {
 		delete(node.Annotations, agentLabels)
 		return
 	}
-	if node.Labels == nil {
-		node.Labels = map[string]string{}
-	}
-	maps.Copy(node.Labels, reported)
 	if node.Annotations == nil {
 		node.Annotations = map[string]string{}
 	}
-	node.Annotations[agentLabels] = strings.Join(slices.Sorted(maps.Keys(reported)), ",")
+	node.Annotations[agentLabels] = strings.Join(own, ",")
 }

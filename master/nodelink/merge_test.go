@@ -70,7 +70,7 @@ func TestMergeNode(t *testing.T) {
 		}},
 	}
 	mergeNode(node, &corev1.Node{
-		ObjectMeta: metav1.ObjectMeta{Name: "other", Labels: map[string]string{"arch": "arm", "user": "u"}},
+		ObjectMeta: metav1.ObjectMeta{Name: "other", Labels: map[string]string{"arch": "arm", "user": "theirs"}},
 		Spec:       corev1.NodeSpec{Taints: []corev1.Taint{{Key: "t"}}},
 		Status: corev1.NodeStatus{
 			NodeInfo: corev1.NodeSystemInfo{Architecture: "arm"},
@@ -82,7 +82,7 @@ func TestMergeNode(t *testing.T) {
 	})
 	want := &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: "n", Labels: map[string]string{"arch": "arm", "user": "u"}, Annotations: map[string]string{agentLabels: "arch,user"},
+			Name: "n", Labels: map[string]string{"arch": "arm", "user": "u"}, Annotations: map[string]string{agentLabels: "arch"},
 		},
 		Spec: corev1.NodeSpec{Unschedulable: true},
 		Status: corev1.NodeStatus{
@@ -97,7 +97,41 @@ func TestMergeNode(t *testing.T) {
 	}
 	node.Labels["mine"] = "m"
 	mergeNode(node, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Labels: map[string]string{"arch": "arm64"}}})
-	if diff := cmp.Diff(map[string]string{"arch": "arm64", "mine": "m"}, node.Labels); diff != "" {
+	if diff := cmp.Diff(map[string]string{"arch": "arm64", "mine": "m", "user": "u"}, node.Labels); diff != "" {
 		t.Errorf("the labels differ (-want +got):\n%s", diff)
+	}
+}
+
+// A label belongs to whoever set it first; the agent changes and removes only its own.
+func TestMergeLabels(t *testing.T) {
+	type labels = map[string]string
+	for name, test := range map[string]struct {
+		before    labels
+		agents    string // keys, as the annotation has them
+		reported  labels
+		want      labels
+		wantAgent string
+	}{
+		"the agent's are set":                  {nil, "", labels{"a": "1"}, labels{"a": "1"}, "a"},
+		"the agent's change":                   {labels{"a": "1"}, "a", labels{"a": "2"}, labels{"a": "2"}, "a"},
+		"the agent's go":                       {labels{"a": "1"}, "a", nil, labels{}, ""},
+		"a user's stays":                       {labels{"zone": "u"}, "", labels{"zone": "n", "a": "1"}, labels{"zone": "u", "a": "1"}, "a"},
+		"a user's stays, alone":                {labels{"zone": "u"}, "", labels{"zone": "n"}, labels{"zone": "u"}, ""},
+		"a user's outlives the agent's report": {labels{"zone": "u", "a": "1"}, "a", nil, labels{"zone": "u"}, ""},
+		"one that a user removed comes back":   {labels{}, "a", labels{"a": "1"}, labels{"a": "1"}, "a"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Labels: test.before}}
+			if test.agents != "" {
+				node.Annotations = labels{agentLabels: test.agents}
+			}
+			mergeLabels(node, test.reported)
+			if diff := cmp.Diff(test.want, node.Labels); diff != "" {
+				t.Errorf("the labels differ (-want +got):\n%s", diff)
+			}
+			if got := node.Annotations[agentLabels]; got != test.wantAgent {
+				t.Errorf("the agent's are %q, want %q", got, test.wantAgent)
+			}
+		})
 	}
 }
