@@ -45,6 +45,9 @@ func (l *Link) publishDesired(now clock.Now) {
 			continue
 		}
 		if !send {
+			if room {
+				delete(l.publish, name) // it failed before, and nothing has changed
+			}
 			continue
 		}
 		l.publish[name] = true

@@ -548,6 +548,52 @@ func TestTooBig(t *testing.T) {
 	equal(t, "the node runs", n.pods(), "a/u1 Running, c/u3 Running")
 }
 
+// A desired state that does not fit is said once for each change, whatever its node sends: also to a master that
+// has restarted, and so has no older document of its own.
+func TestTooBigIsSaidOnce(t *testing.T) {
+	w := newWorld(t, 1)
+	n := w.addNode("n1")
+	w.bind("a", "u1", "n1")
+	w.advance(2 * time.Second)
+	config := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "default", Name: "big"}}
+	grow := func() {
+		noise := make([]byte, 600<<10)
+		w.random.Read(noise)
+		config.BinaryData = map[string][]byte{"k": noise}
+		w.put(resource.ConfigMaps, config)
+	}
+	grow()
+	w.bind("b", "u2", "n1", func(p *corev1.Pod) {
+		p.Spec.Containers[0].EnvFrom = []corev1.EnvFromSource{{ConfigMapRef: &corev1.ConfigMapEnvSource{
+			LocalObjectReference: corev1.LocalObjectReference{Name: "big"},
+		}}}
+	})
+	said := func() (count int32) {
+		for rec := range w.store.View().List(resource.Events.Kind, "") {
+			e, err := resource.As[*corev1.Event](resource.Events, rec)
+			if err != nil {
+				t.Fatal(err)
+			}
+			count += e.Count
+		}
+		return count
+	}
+	n.restart() // its hello asks for a document
+	w.advance(5 * time.Minute)
+	equal(t, "times said", said(), 1)
+	w.restartMaster()
+	w.advance(5 * time.Minute)
+	equal(t, "times said after a restart of the master", said(), 2)
+	equal(t, "the node runs", n.pods(), "a/u1 Running")
+	grow()
+	w.advance(time.Minute)
+	equal(t, "times said after another change", said(), 3)
+	config.BinaryData = nil
+	w.put(resource.ConfigMaps, config)
+	w.advance(time.Minute)
+	equal(t, "the node runs", n.pods(), "a/u1 Running, b/u2 Running")
+}
+
 // What is no message, or comes from no node, harms nobody.
 func TestGarbage(t *testing.T) {
 	w := newWorld(t, 1)

@@ -26,6 +26,7 @@ type Book struct {
 	users   map[change.Key]map[string]int // ConfigMap or Secret -> node -> number of its pods that name it
 	nodes   map[string]entry
 	touched map[string]bool
+	failed  map[string]bool // nodes whose document could not be written, and that were not touched since
 }
 
 // podEntry is what the Book remembers of a pod that is bound to a node.
@@ -58,6 +59,13 @@ func (b *Book) forget() {
 	b.pods = map[change.Key]podEntry{}
 	b.users = map[change.Key]map[string]int{}
 	b.touched = map[string]bool{}
+	b.failed = map[string]bool{}
+}
+
+// touch notes that a node's document may have changed, and with it whether it can be written.
+func (b *Book) touch(node string) {
+	b.touched[node] = true
+	delete(b.failed, node)
 }
 
 // Reset reads the pods of a whole view: at the start, and after a watch fell behind. Every node that has a
@@ -83,7 +91,7 @@ func (b *Book) Observe(e change.Event) error {
 		return b.setPodOf(e)
 	case resource.ConfigMaps.Kind, resource.Secrets.Kind:
 		for node := range b.users[e.Key] {
-			b.touched[node] = true
+			b.touch(node)
 		}
 	case resource.Nodes.Kind:
 		subnet, err := subnetOf(e.New)
@@ -95,7 +103,7 @@ func (b *Book) Observe(e change.Event) error {
 			return err
 		}
 		if e.Old.Exists() != e.New.Exists() || subnet != before {
-			b.touched[e.Key.Name] = true
+			b.touch(e.Key.Name)
 		}
 	}
 	return nil
@@ -129,7 +137,7 @@ func (b *Book) setPod(rec change.Record) error {
 	b.dropPod(rec.Key)
 	next := podEntry{node: pod.Spec.NodeName, digest: digest, configs: configsOf(pod)}
 	b.pods[rec.Key] = next
-	b.touched[next.node] = true
+	b.touch(next.node)
 	for key := range next.configs {
 		if b.users[key] == nil {
 			b.users[key] = map[string]int{}
@@ -145,7 +153,7 @@ func (b *Book) dropPod(key change.Key) {
 		return
 	}
 	delete(b.pods, key)
-	b.touched[old.node] = true
+	b.touch(old.node)
 	for c := range old.configs {
 		if b.users[c][old.node]--; b.users[c][old.node] == 0 {
 			delete(b.users[c], old.node)
@@ -174,11 +182,24 @@ func (b *Book) Head(node string) Head {
 
 // Update brings the node's document up to date with the view and writes it when it is new: send says so. force
 // writes it in any case; an unchanged one is the same document again. An error wraps message.ErrTooBig when it
-// can't be sent; the newest document then stays what it was.
+// can't be sent; the newest document then stays what it was. The same state would fail again, so that it is tried,
+// and its error returned, once: until the node is touched nothing is sent.
 func (b *Book) Update(view change.View, node string, force bool) (doc message.Desired, send bool, err error) {
+	if b.failed[node] {
+		return message.Desired{}, false, nil
+	}
+	doc, send, err = b.write(view, node, force)
+	if err != nil {
+		b.failed[node] = true
+		return message.Desired{}, false, fmt.Errorf("write the desired state of node %s: %w", node, err)
+	}
+	return doc, send, nil
+}
+
+func (b *Book) write(view change.View, node string, force bool) (doc message.Desired, send bool, err error) {
 	content, err := b.content(view, node)
 	if err != nil {
-		return message.Desired{}, false, fmt.Errorf("write the desired state of node %s: %w", node, err)
+		return message.Desired{}, false, err
 	}
 	encoded := message.Encode(content)
 	digest := message.DigestOf(encoded)
@@ -190,9 +211,8 @@ func (b *Book) Update(view change.View, node string, force bool) (doc message.De
 	} else {
 		position = message.Position{Epoch: b.epoch, Serial: position.Serial + 1}
 	}
-	doc, err = b.packer.Pack(position, encoded)
-	if err != nil {
-		return message.Desired{}, false, fmt.Errorf("write the desired state of node %s: %w", node, err)
+	if doc, err = b.packer.Pack(position, encoded); err != nil {
+		return message.Desired{}, false, err
 	}
 	b.nodes[node] = entry{serial: position.Serial, digest: digest}
 	return doc, true, nil
