@@ -102,7 +102,8 @@ RACE = $(shell go list ./... | grep -v -e /test/e2e -e /test/conformance -e /tes
 test: build ## run every test, unit to end-to-end; installs what it lacks, ends with a count
 	@build/need-packages
 	@build/need-old-kubectl
-	@SKERRY_BIN=$(CURDIR)/bin $(TOOL) gotestsum --format pkgname --hide-summary skipped --raw-command -- build/test-json '$(RACE)' '$(E2E)'
+	@status=0; SKERRY_BIN=$(CURDIR)/bin $(TOOL) gotestsum --format pkgname --hide-summary skipped --raw-command -- \
+		build/test-json '$(RACE)' '$(E2E)' || status=$$?; cat .build/not-tested; exit $$status
 
 .PHONY: test-unit
 test-unit: go-version ## run only the tests that need neither root nor any package
