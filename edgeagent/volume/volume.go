@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
@@ -76,7 +77,7 @@ func (v *Volumes) mount(uid string, one pod.Volume, mounted []string) error {
 	if one.Kind == pod.EmptyVolume {
 		mode = 0o777 // whatever user the containers run as
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := makeDir(dir, mode); err != nil {
 		return err
 	}
 	if one.Memory && !contains(mounted, dir) {
@@ -88,13 +89,32 @@ func (v *Volumes) mount(uid string, one pod.Volume, mounted []string) error {
 			return err
 		}
 	}
-	if err := os.Chmod(dir, mode); err != nil {
-		return err
-	}
 	if one.Kind == pod.FileVolume {
 		return writeFiles(dir, one.Files)
 	}
 	return nil
+}
+
+// asideSuffix makes a name that no volume has.
+const asideSuffix = "..new"
+
+// makeDir makes a volume's directory unless it is there: from then on its mode is the containers' to change. It is
+// made aside and moved to its place, so that a power cut leaves none with another mode.
+func makeDir(dir string, mode os.FileMode) error {
+	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	aside := dir + asideSuffix
+	if err := os.Remove(aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if err := os.MkdirAll(aside, 0o700); err != nil {
+		return err
+	}
+	if err := os.Chmod(aside, mode); err != nil { // whatever the umask
+		return err
+	}
+	return os.Rename(aside, dir)
 }
 
 // mountTmpfs keeps what is in memory off the swap where the kernel can (6.4 and later).

@@ -196,6 +196,49 @@ func TestUnmountHarmsNothing(t *testing.T) {
 	}
 }
 
+// The mode of a volume is the agent's to give once, and then the containers'.
+func TestAModeThatContainersSetStays(t *testing.T) {
+	v, root := newVolumes(t)
+	volumes := append(secretOf(file("a", "1")),
+		pod.Volume{Name: "work", Kind: pod.EmptyVolume},
+		pod.Volume{Name: "memory", Kind: pod.EmptyVolume, Memory: true})
+	has := func(name string, want os.FileMode) {
+		t.Helper()
+		info, err := os.Stat(pod.VolumeDir(root, "u1", name))
+		if err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: %v, %v, want mode %v", name, info.Mode(), err, want)
+		}
+	}
+	// A crash has left a directory that was not yet in its place.
+	if err := os.MkdirAll(pod.VolumeDir(root, "u1", "work")+asideSuffix, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	old := unix.Umask(0o077)
+	defer unix.Umask(old)
+	if err := v.Mount(t.Context(), "u1", volumes); err != nil {
+		t.Fatal(err)
+	}
+	has("keys", 0o755)
+	has("work", 0o777)
+	has("memory", 0o777)
+	for _, name := range []string{"work", "memory"} {
+		if err := os.Chmod(pod.VolumeDir(root, "u1", name), 0o750); err != nil {
+			t.Fatal(err)
+		}
+	}
+	again, err := New(Config{Root: root}) // another agent, and a Secret that changes
+	if err != nil {
+		t.Fatal(err)
+	}
+	volumes[0] = secretOf(file("a", "2"))[0]
+	if err := again.Mount(t.Context(), "u1", volumes); err != nil {
+		t.Fatal(err)
+	}
+	reads(t, filepath.Join(pod.VolumeDir(root, "u1", "keys"), "a"), "2")
+	has("work", 0o750)
+	has("memory", 0o750)
+}
+
 func TestHostPathTypes(t *testing.T) {
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
