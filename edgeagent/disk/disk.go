@@ -77,27 +77,32 @@ func Open(cfg Config) (*Disk, error) {
 	return d, nil
 }
 
-// begin counts the run and reads what is small.
+// begin counts the run and reads what is small. A value that can't be read must not keep the agent from starting,
+// now and at each try: it is dropped, and the rest is kept.
 func (d *Disk) begin(log zerolog.Logger) error {
 	err := d.db.Update(func(tx *bolt.Tx) error {
-		node := tx.Bucket(nodeBucket)
+		node, content := tx.Bucket(nodeBucket), tx.Bucket(contentBucket)
 		var err error
 		if d.run, err = load[uint32](node, runKey); err != nil {
-			return err
+			log.Error().Err(err).Msg("the stored number of the last run is damaged; runs are counted from one again")
 		}
 		d.run++
+		var positionErr, digestErr error
+		d.position, positionErr = load[message.Position](node, positionKey)
+		d.digest, digestErr = load[message.Digest](node, digestKey)
 		if d.epoch, err = load[message.Epoch](node, epochKey); err != nil {
-			return err
+			d.epoch = d.position.Epoch // it was at least that
+			log.Error().Err(err).Stringer("instead", d.epoch).Msg("the stored highest epoch is damaged; going on from a lower one")
+			if err := node.Put(epochKey, message.Encode(d.epoch)); err != nil {
+				return err
+			}
 		}
-		if d.position, err = load[message.Position](node, positionKey); err != nil {
-			return err
+		damaged := errors.Join(positionErr, digestErr)
+		if damaged == nil && d.position != (message.Position{}) && message.DigestOf(content.Get(contentKey)) != d.digest {
+			damaged = errors.New("it does not have its digest")
 		}
-		if d.digest, err = load[message.Digest](node, digestKey); err != nil {
-			return err
-		}
-		content := tx.Bucket(contentBucket)
-		if d.position != (message.Position{}) && message.DigestOf(content.Get(contentKey)) != d.digest {
-			log.Error().Msg("the stored desired state is damaged and is dropped: what runs goes on, the master sends it again")
+		if damaged != nil {
+			log.Error().Err(damaged).Msg("the stored desired state is damaged and is dropped: what runs goes on, the master sends it again")
 			d.position, d.digest = message.Position{}, message.Digest{}
 			if err := errors.Join(content.Delete(contentKey), node.Delete(positionKey), node.Delete(digestKey)); err != nil {
 				return err
@@ -111,14 +116,18 @@ func (d *Disk) begin(log zerolog.Logger) error {
 	return nil
 }
 
-// load reads one encoded value; what is not there is zero.
+// load reads one encoded value; what is not there, or can't be read, is zero.
 func load[T any](b *bolt.Bucket, key []byte) (T, error) {
+	var zero T
 	data := b.Get(key)
 	if data == nil {
-		var zero T
 		return zero, nil
 	}
-	return message.Decode[T](data)
+	value, err := message.Decode[T](data)
+	if err != nil {
+		return zero, err
+	}
+	return value, nil
 }
 
 // Run is the number of this run: one more than that of the last, on this disk.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rs/zerolog"
+	bolt "go.etcd.io/bbolt"
 
 	"github.com/skerry-edge/skerry/edgeagent/disk"
 	"github.com/skerry-edge/skerry/protocol/message"
@@ -168,4 +169,68 @@ func TestADamagedDesiredStateIsDropped(t *testing.T) {
 	if e, _ := d.Epoch(); e.Term != 4 {
 		t.Errorf("the epoch went with it: %v", e)
 	}
+}
+
+// A small value that can't be read costs itself, and what has no meaning without it, but never the start.
+func TestADamagedValueIsDropped(t *testing.T) {
+	var nothing message.Position
+	for key, left := range map[string]struct {
+		position message.Position
+		epoch    message.Epoch
+		runs     bool // they are counted on
+	}{
+		"run":      {position: at(2, 7), epoch: message.Epoch{Term: 4}},
+		"epoch":    {position: at(2, 7), epoch: message.Epoch{Term: 2}, runs: true}, // that of the position
+		"position": {position: nothing, epoch: message.Epoch{Term: 4}, runs: true},
+		"digest":   {position: nothing, epoch: message.Epoch{Term: 4}, runs: true},
+	} {
+		t.Run(key, func(t *testing.T) {
+			dir := t.TempDir()
+			d := open(t, dir)
+			content := []byte("content")
+			ok(t, d.KeepDesired(at(2, 7), message.DigestOf(content), content))
+			ok(t, d.KeepEpoch(message.Epoch{Term: 4}))
+			ok(t, d.KeepRecords(map[string][]byte{"a": []byte("1")}))
+			ok(t, d.Close())
+			harm(t, filepath.Join(dir, "agent.db"), key)
+
+			var log bytes.Buffer
+			for n := range 2 { // the second start finds nothing wrong
+				log.Reset()
+				d, err := disk.Open(disk.Config{Dir: dir, Log: zerolog.New(&log)})
+				ok(t, err)
+				if loud := strings.Contains(log.String(), `"level":"error"`); loud != (n == 0) {
+					t.Errorf("start %d logged %q", n, log.String())
+				}
+				if position, _, _, err := d.Desired(); err != nil || position != left.position {
+					t.Errorf("start %d: Desired = %v, %v, want %v", n, position, err, left.position)
+				}
+				if e, _ := d.Epoch(); e != left.epoch {
+					t.Errorf("start %d: Epoch = %v, want %v", n, e, left.epoch)
+				}
+				if want := uint32(n + 1); left.runs && d.Run() != want+1 || !left.runs && d.Run() != want {
+					t.Errorf("start %d is run %d", n, d.Run())
+				}
+				if records, err := d.Records(); len(records) != 1 || err != nil {
+					t.Errorf("start %d: Records = %v, %v", n, records, err)
+				}
+				ok(t, d.Close())
+			}
+		})
+	}
+}
+
+// harm makes a small value unreadable in a database that is whole.
+func harm(t *testing.T, path, key string) {
+	t.Helper()
+	db, err := bolt.Open(path, 0o600, nil)
+	ok(t, err)
+	ok(t, db.Update(func(tx *bolt.Tx) error {
+		bucket := tx.Bucket([]byte("node"))
+		if bucket.Get([]byte(key)) == nil {
+			t.Errorf("there is no %q", key)
+		}
+		return bucket.Put([]byte(key), []byte{0xff, 0xff})
+	}))
+	ok(t, db.Close())
 }

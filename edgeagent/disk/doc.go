@@ -6,5 +6,5 @@
 // Every method that keeps something returns after an fsync, and writes nothing when nothing changes: an idle
 // agent writes no byte. A new position does not write the desired state again. A database that can't be read is
 // set aside, never deleted, and replaced by an empty one; the identity survives that, and the master sends
-// the rest anew. bbolt is used in this package only.
+// the rest anew. A single value that can't be read is dropped alone. bbolt is used in this package only.
 package disk
