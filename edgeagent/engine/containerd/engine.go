@@ -73,6 +73,9 @@ type Engine struct {
 	syncMu  sync.Mutex
 	version string // containerd's, once known
 
+	foreignMu sync.Mutex
+	foreign   map[string]string // images that an archive has only for other machines: the file
+
 	sizesMu sync.Mutex
 	sizes   map[string]int64 // of images, by digest
 }
@@ -91,6 +94,7 @@ func New(config Config) (*Engine, error) {
 		Config:  config,
 		match:   platforms.Default(),
 		seccomp: kernelHasSeccomp(),
+		foreign: map[string]string{},
 		sizes:   map[string]int64{},
 	}
 	// The client library logs by itself, beside what it returns as errors; ours are enough.

@@ -99,13 +99,23 @@ func (e *Engine) importFile(ctx context.Context, file string, known map[string][
 		reader = z
 	}
 	stem, _, _ := strings.Cut(info.Name(), ".tar")
+	var found []string // also of an archive that is refused
 	got, err := e.client.Import(ctx, reader,
 		client.WithImportPlatform(e.match),
 		client.WithSkipMissing(),
 		client.WithImageRefTranslator(func(ref string) string { return archiveName(stem, ref) }),
+		// Meant for other names of images; we give none, but this is told all that are in the archive.
+		client.WithSkipDigestRef(func(name string) bool {
+			found = append(found, name)
+			return true
+		}),
 		client.WithImageLabels(map[string]string{labelPinned: "true"}))
 	if err != nil {
-		return nil, importError(err, doing)
+		err = importError(err, doing)
+		if errors.Is(err, engine.ErrWrongArch) {
+			e.noteForeign(found, file)
+		}
+		return nil, err
 	}
 	if len(got) == 0 {
 		return nil, fmt.Errorf("%s: no image in it has a name: add one with docker tag or an annotation", doing)
@@ -127,6 +137,26 @@ func (e *Engine) importFile(ctx context.Context, file string, known map[string][
 		names = append(names, i.Name)
 	}
 	return names, nil
+}
+
+// noteForeign keeps what an archive has only for other machines, for those who will ask for it.
+func (e *Engine) noteForeign(names []string, file string) {
+	e.foreignMu.Lock()
+	defer e.foreignMu.Unlock()
+	for _, name := range names {
+		e.foreign[name] = file
+	}
+}
+
+// explainMissing is err, of an image that can't be had, or that the archive with the image is for other machines:
+// whoever put it there expects no registry to be asked.
+func (e *Engine) explainMissing(err error, name string) error {
+	e.foreignMu.Lock()
+	defer e.foreignMu.Unlock()
+	if file, ok := e.foreign[name]; ok {
+		return fmt.Errorf("%w: that in %s is for another, this machine is %s", engine.ErrWrongArch, file, hostPlatform())
+	}
+	return err
 }
 
 // archiveName makes a full name of what an archive calls an image; empty when that can't be.

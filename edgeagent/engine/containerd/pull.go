@@ -44,7 +44,7 @@ func (e *Engine) Pull(ctx context.Context, image string, always bool, progress f
 	}
 	img, err := e.fetch(ctx, name, progress)
 	if err != nil {
-		return "", pullError(err, image)
+		return "", pullError(e.explainMissing(err, name), image)
 	}
 	return img.Target().Digest.String(), nil
 }
@@ -203,7 +203,7 @@ func (e *Engine) imageOf(ctx context.Context, image string) (client.Image, ocisp
 	case errors.Is(err, engine.ErrWrongArch):
 		return nil, ocispec.ImageConfig{}, fmt.Errorf("image %s: %w", image, err)
 	case errdefs.IsNotFound(err):
-		return nil, ocispec.ImageConfig{}, fmt.Errorf("image %s: %w", image, engine.ErrNotFound)
+		return nil, ocispec.ImageConfig{}, fmt.Errorf("image %s: %w", image, e.explainMissing(engine.ErrNotFound, name))
 	}
 	return nil, ocispec.ImageConfig{}, translate(err, "look for image "+image)
 }

@@ -238,3 +238,30 @@ func TestImportReadsAFileOnce(t *testing.T) {
 		t.Errorf("Import of the changed file = %v without an error", names)
 	}
 }
+
+// Whoever wants an image that an archive has only for another machine is told so, and not what the registry said.
+func TestAnArchiveForAnotherMachineIsNamed(t *testing.T) {
+	f := newFixture(t)
+	dir := t.TempDir()
+	name := f.registry.host + "/carried:1"
+	foreign := image(t, v1.Platform{OS: "linux", Architecture: "s390x"}, 1000)
+	file := filepath.Join(dir, "carried.tar")
+	if err := images.Docker(file, name, foreign); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Engine.Pull(t.Context(), name, false, nil); !errors.Is(err, engine.ErrNotFound) {
+		t.Errorf("before the import Pull = %v; want ErrNotFound", err)
+	}
+	if _, err := f.Engine.Import(t.Context(), dir); !errors.Is(err, engine.ErrWrongArch) {
+		t.Fatalf("Import = %v; want ErrWrongArch", err)
+	}
+	_, err := f.Engine.Pull(t.Context(), name, false, nil)
+	if !errors.Is(err, engine.ErrWrongArch) || !strings.Contains(err.Error(), file) {
+		t.Errorf("Pull = %v; want ErrWrongArch and the file", err)
+	}
+	// What a registry has is taken all the same.
+	f.registry.push(t, "carried:1", image(t, images.Host(), 1000))
+	if _, err := f.Engine.Pull(t.Context(), name, false, nil); err != nil {
+		t.Errorf("Pull of what the registry has = %v", err)
+	}
+}
