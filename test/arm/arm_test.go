@@ -66,29 +66,46 @@ func testBoard(t *testing.T, b board) {
 }
 
 // An image for another architecture is refused before anything of it is fetched, with a reason of its own that
-// names both: no container ever ends with "exec format error".
+// names both: no container ever ends with "exec format error". So is one that was put on the node as an archive.
 func TestImageForAnotherArchitecture(t *testing.T) {
-	f := newFleet(t)
-	agent := f.addNode("node-1", "")
-	foreign := "arm64"
-	if runtime.GOARCH == foreign {
-		foreign = "amd64"
+	foreign := v1.Platform{OS: "linux", Architecture: "arm64"}
+	if runtime.GOARCH == foreign.Architecture {
+		foreign.Architecture = "amd64"
 	}
-	image := serve(t, agent.PID(), v1.Platform{OS: "linux", Architecture: foreign})
-	f.apply(`{apiVersion: v1, kind: Pod, metadata: {name: wrong}, spec: {containers: [{name: a, image: "` + image + `"}]}}`)
-	f.untilPrints("ImageWrongArchitecture", "get", "pod", "wrong", "-o", "jsonpath={.status.containerStatuses[0].state.waiting.reason}")
-	for what, got := range map[string]string{
-		"status": f.kubectl("get", "pod", "wrong", "-o", "jsonpath={.status.containerStatuses[0].state.waiting.message}"),
-		"event": f.kubectl("get", "events", "--field-selector=involvedObject.name=wrong,reason=Failed",
-			"-o", "jsonpath={.items[0].type} {.items[0].message}"),
+	img, err := images.Make(foreign, v1.Config{Entrypoint: []string{"/app"}}, []images.Entry{{Path: "/app", Mode: 0o755, Data: []byte("app")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	archives, carried := t.TempDir(), "127.0.0.1:1/carried:1" // where no registry answers
+	if err := images.Docker(filepath.Join(archives, "carried.tar"), carried, img); err != nil {
+		t.Fatal(err)
+	}
+	f := newFleet(t)
+	agent := f.addNode("node-1", archives)
+	host := "linux/" + runtime.GOARCH
+	for _, c := range []struct {
+		pod, image, policy string
+		says               []string
+	}{
+		{"pulled", serve(t, agent.PID(), img), "IfNotPresent", []string{"linux/" + foreign.Architecture, host}},
+		{"carried", carried, "IfNotPresent", []string{"images/carried.tar", host}},
+		{"only-carried", carried, "Never", []string{"images/carried.tar", host}},
 	} {
-		for _, want := range []string{image, "linux/" + foreign, "linux/" + runtime.GOARCH} {
-			if !strings.Contains(got, want) {
-				t.Errorf("the %s doesn't mention %s: %s", what, want, got)
+		f.apply(`{apiVersion: v1, kind: Pod, metadata: {name: ` + c.pod + `}, spec: {containers: [{name: a, image: "` + c.image + `", imagePullPolicy: ` + c.policy + `}]}}`)
+		f.untilPrints("ImageWrongArchitecture", "get", "pod", c.pod, "-o", "jsonpath={.status.containerStatuses[0].state.waiting.reason}")
+		for what, got := range map[string]string{
+			"status": f.kubectl("get", "pod", c.pod, "-o", "jsonpath={.status.containerStatuses[0].state.waiting.message}"),
+			"event": f.kubectl("get", "events", "--field-selector=reason=Failed,involvedObject.name="+c.pod,
+				"-o", "jsonpath={.items[0].type} {.items[0].message}"),
+		} {
+			for _, want := range append(c.says, c.image) {
+				if !strings.Contains(got, want) {
+					t.Errorf("pod %s: the %s doesn't mention %s: %s", c.pod, what, want, got)
+				}
 			}
 		}
-	}
-	if got := f.kubectl("get", "pods"); !strings.Contains(got, "ImageWrongArchitecture") {
-		t.Errorf("get pods shows\n%s", got)
+		if got := f.kubectl("get", "pod", c.pod); !strings.Contains(got, "ImageWrongArchitecture") {
+			t.Errorf("get pod shows\n%s", got)
+		}
 	}
 }

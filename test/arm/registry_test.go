@@ -13,18 +13,11 @@ import (
 	"github.com/google/go-containerregistry/pkg/registry"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sys/unix"
-
-	"github.com/skerry-edge/skerry/test/images"
 )
 
-// serve offers an image for a platform in a registry on the loopback of the network that a process is in, and
-// returns its name.
-func serve(t *testing.T, pid int, platform v1.Platform) string {
+// serve offers an image in a registry on the loopback of the network that a process is in, and returns its name.
+func serve(t *testing.T, pid int, img v1.Image) string {
 	t.Helper()
-	img, err := images.Make(platform, v1.Config{Entrypoint: []string{"/app"}}, []images.Entry{{Path: "/app", Mode: 0o755, Data: []byte("app")}})
-	if err != nil {
-		t.Fatal(err)
-	}
 	handler := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
 	push(t, handler, img)
 	listener, err := listenWhere(pid)
