@@ -22,8 +22,13 @@ import (
 // ErrOffline is returned by SendFrame while no master has answered this run.
 var ErrOffline = errors.New("the master is not connected")
 
-// inboxLimit bounds the messages that wait for a Step. A node gets few; stream frames are bounded by credit.
-const inboxLimit = 128
+// The messages that wait for a Step are bounded. Most are frames of streams: credit bounds their bytes, not their
+// number, so that a burst of small writes within one window is thousands of messages. One that finds no room breaks
+// its stream.
+const (
+	inboxLimit = 4096
+	inboxBytes = 8 << 20 // a desired state, of half a MiB at most, and the windows of dozens of streams
+)
 
 // Disk keeps what must outlive the process. Its methods return after an fsync.
 type Disk interface {
@@ -114,7 +119,7 @@ type Health struct {
 func New(config Config) *Link {
 	l := &Link{config: config, log: config.Logger, wake: make(chan struct{}, 1)}
 	l.sender = &sender{bus: config.Bus, run: config.Run}
-	l.inbox = bus.NewInbox(inboxLimit, l.Wake)
+	l.inbox = bus.NewInboxOfBytes(inboxLimit, inboxBytes, l.Wake)
 	l.health.Store(&Health{Answered: true, Settings: config.Settings})
 	l.metrics = newMetrics(config.Registerer, l)
 	return l

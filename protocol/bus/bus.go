@@ -38,7 +38,7 @@ type Bus interface {
 	Connection() (number uint64, up bool)
 }
 
-// MaxInboxBytes bounds the payloads that wait in one Inbox, whatever their number.
+// MaxInboxBytes bounds the payloads that wait in one Inbox, whatever their number, unless it has a bound of its own.
 const MaxInboxBytes = 32 << 20
 
 // Inbox is a bounded queue that a bus fills and a loop drains. When it is full the newest message is
@@ -48,19 +48,29 @@ type Inbox struct {
 
 	mu      sync.Mutex
 	limit   int
+	most    int // bytes
 	queue   []Message
 	bytes   int // of the payloads in queue
 	dropped uint64
+	shares  *shares // nil: senders don't count
 }
 
 // NewInbox returns an inbox for at most limit messages. wake is called after each arrival and each change
 // of the connection, from any goroutine; it must not block.
-func NewInbox(limit int, wake func()) *Inbox { return &Inbox{limit: limit, wake: wake} }
+func NewInbox(limit int, wake func()) *Inbox { return NewInboxOfBytes(limit, MaxInboxBytes, wake) }
+
+// NewInboxOfBytes is NewInbox with a bound of its own for the bytes of the payloads.
+func NewInboxOfBytes(limit, most int, wake func()) *Inbox {
+	return &Inbox{limit: limit, most: most, wake: wake}
+}
 
 // Put appends a message and wakes the loop; it reports false when the message was dropped.
 func (i *Inbox) Put(m Message) bool {
 	i.mu.Lock()
-	fits := len(i.queue) < i.limit && i.bytes+len(m.Payload) <= MaxInboxBytes
+	fits := len(i.queue) < i.limit && i.bytes+len(m.Payload) <= i.most
+	if fits && i.shares != nil {
+		fits = i.shares.take(m, i.limit-len(i.queue), i.most-i.bytes)
+	}
 	if fits {
 		i.queue = append(i.queue, m)
 		i.bytes += len(m.Payload)
@@ -68,6 +78,9 @@ func (i *Inbox) Put(m Message) bool {
 		i.dropped++
 	}
 	i.mu.Unlock()
+	if !fits && i.shares != nil {
+		i.shares.dropped(m.Topic)
+	}
 	i.wake()
 	return fits
 }
@@ -78,6 +91,9 @@ func (i *Inbox) Drain() []Message {
 	defer i.mu.Unlock()
 	taken := i.queue
 	i.queue, i.bytes = nil, 0
+	if i.shares != nil {
+		clear(i.shares.held)
+	}
 	return taken
 }
 

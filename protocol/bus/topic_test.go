@@ -37,6 +37,18 @@ func TestMatches(t *testing.T) {
 	}
 }
 
+func TestAnInboxHasABoundOfBytes(t *testing.T) {
+	i := NewInboxOfBytes(100, 10, func() {})
+	for n, want := range []bool{true, true, false} {
+		if got := i.Put(Message{Payload: make([]byte, 5)}); got != want {
+			t.Fatalf("message %d fits: %v", n, got)
+		}
+	}
+	if len(i.Drain()) != 2 || !i.Put(Message{Payload: make([]byte, 10)}) {
+		t.Fatal("the drained inbox has no room")
+	}
+}
+
 func TestInboxIsBounded(t *testing.T) {
 	woken := 0
 	i := NewInbox(2, func() { woken++ })
