@@ -64,7 +64,7 @@ func (l *lister) next(now clock.Now) clock.Now {
 // beginListing lists everything, aside.
 func (r *Reconciler) beginListing(now clock.Now) {
 	r.list.wanted, r.list.underWay, r.list.retry = false, true, false
-	l := &listed{listing: listing{seq: r.seq}}
+	l := &listed{listing: listing{seq: r.seq}, err: context.Canceled} // until it is carried out
 	r.cfg.Executor.Submit(LaneList, func(ctx context.Context) {
 		ctx, cancel := context.WithTimeout(ctx, listTimeout)
 		defer cancel()

@@ -39,9 +39,14 @@ func (p *Pool) Submit(lane Lane, work func(ctx context.Context), done func()) fu
 	p.group.Go(func() {
 		defer cancel()
 		defer done()
-		slots <- struct{}{}
-		defer func() { <-slots }()
-		work(ctx)
+		select {
+		case slots <- struct{}{}:
+			defer func() { <-slots }()
+		case <-ctx.Done():
+		}
+		if ctx.Err() == nil { // otherwise it was given up while it waited
+			work(ctx)
+		}
 	})
 	return cancel
 }

@@ -76,7 +76,7 @@ const (
 // Executor carries out work aside.
 type Executor interface {
 	// Submit has work done soon, and then calls done, once, from any goroutine. It does not block. cancel ends
-	// the context of the work, which goes on to call done.
+	// the context of the work, which goes on to call done; work that has not begun by then need not be done.
 	Submit(lane Lane, work func(ctx context.Context), done func()) (cancel func())
 }
 

@@ -36,7 +36,7 @@ func (r *Reconciler) submit(a pod.Action) {
 	}
 	w := &work{action: a}
 	r.doing[a.Key()] = w
-	result, subnet := &pod.Result{}, r.subnet
+	result, subnet := givenUp(), r.subnet // until it is carried out
 	w.cancel = r.cfg.Executor.Submit(lane(a.Kind), func(ctx context.Context) {
 		*result = r.carryOut(ctx, a, subnet)
 		result.GivenUp = errors.Is(result.Err, context.Canceled)
@@ -47,6 +47,9 @@ func (r *Reconciler) submit(a pod.Action) {
 		r.Wake()
 	})
 }
+
+// givenUp is what becomes of work that is cancelled.
+func givenUp() *pod.Result { return &pod.Result{Err: context.Canceled, GivenUp: true} }
 
 func lane(k pod.Kind) Lane {
 	switch k {
