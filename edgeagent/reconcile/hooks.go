@@ -10,25 +10,44 @@ import (
 	"github.com/skerry-edge/skerry/edgeagent/pod"
 )
 
-// start starts a container and calls its postStart hook, for which whole sets no limit. A container whose hook fails
-// is stopped, as the kubelet has it; what follows is restartPolicy's to say.
-func (r *Reconciler) start(ctx, whole context.Context, a pod.Action) (res pod.Result) {
+// start starts a container. Its postStart hook comes after that, see callHook.
+func (r *Reconciler) start(ctx context.Context, a pod.Action) (res pod.Result) {
 	if len(a.SubPaths) > 0 && r.cfg.Volumes != nil {
 		if err := r.cfg.Volumes.Bind(a.PodUID, a.SubPaths); err != nil {
 			res.Err = fmt.Errorf("%w: %w", engine.ErrConfig, err)
 			return res
 		}
 	}
-	if res.Err = r.cfg.Engine.Start(ctx, *a.Spec); res.Err != nil || a.Call == nil || r.cfg.Prober == nil {
-		return res
+	res.Err = r.cfg.Engine.Start(ctx, *a.Spec)
+	return res
+}
+
+// callHook has the hook called of a container that has just been started; under way, the action is not over yet.
+// There is no limit to how long a hook may take, so it must not hold a place that other pods wait for.
+func (r *Reconciler) callHook(f *finished) (underWay bool) {
+	a, w := f.action, r.doing[f.action.Key()]
+	if a.Kind != pod.Start || a.Call == nil || r.cfg.Prober == nil || f.result.Err != nil || w.hooked {
+		return false
 	}
-	err := r.cfg.Prober.Call(whole, a.ID, *a.Call)
+	if w.cancelled != nil {
+		f.result = *givenUp()
+		return false
+	}
+	w.hooked = true
+	r.hand(w, LaneHook, func(ctx context.Context) pod.Result { return r.postStart(ctx, a) })
+	return true
+}
+
+// postStart calls a container's hook. A container whose hook fails is stopped, as the kubelet has it; what follows
+// is restartPolicy's to say.
+func (r *Reconciler) postStart(ctx context.Context, a pod.Action) (res pod.Result) {
+	err := r.cfg.Prober.Call(ctx, a.ID, *a.Call)
 	switch {
 	case errors.Is(err, context.Canceled):
 		res.Err = err // the pod ends: whoever gave this up stops the container
 	case err != nil && !errors.Is(err, engine.ErrNotFound):
 		res.HookErr = err
-		res.Err = r.cfg.Engine.Stop(whole, a.ID, a.Grace)
+		res.Err = r.cfg.Engine.Stop(ctx, a.ID, a.Grace)
 	}
 	return res
 }

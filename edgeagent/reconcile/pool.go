@@ -9,7 +9,7 @@ import (
 type Pool struct {
 	ctx    context.Context
 	cancel context.CancelFunc
-	lanes  map[Lane]chan struct{}
+	lanes  map[Lane]chan struct{} // one that is missing has no limit
 	group  sync.WaitGroup
 }
 
@@ -35,14 +35,16 @@ func NewPool(cores int) *Pool {
 // Submit implements Executor. The number of goroutines that wait is bounded by that of the actions, a few a pod.
 func (p *Pool) Submit(lane Lane, work func(ctx context.Context), done func()) func() {
 	ctx, cancel := context.WithCancel(p.ctx)
-	slots := p.lanes[lane]
+	slots, limited := p.lanes[lane]
 	p.group.Go(func() {
 		defer cancel()
 		defer done()
-		select {
-		case slots <- struct{}{}:
-			defer func() { <-slots }()
-		case <-ctx.Done():
+		if limited {
+			select {
+			case slots <- struct{}{}:
+				defer func() { <-slots }()
+			case <-ctx.Done():
+			}
 		}
 		if ctx.Err() == nil { // otherwise it was given up while it waited
 			work(ctx)

@@ -2,6 +2,8 @@ package reconcile_test
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -12,6 +14,7 @@ import (
 	"github.com/skerry-edge/skerry/edgeagent/engine"
 	"github.com/skerry-edge/skerry/edgeagent/engine/fake"
 	"github.com/skerry-edge/skerry/edgeagent/plan"
+	"github.com/skerry-edge/skerry/edgeagent/pod"
 	"github.com/skerry-edge/skerry/edgeagent/reconcile"
 	"github.com/skerry-edge/skerry/protocol/clock"
 	"github.com/skerry-edge/skerry/protocol/message"
@@ -145,5 +148,78 @@ func TestWorkThatIsGivenUpWhileItWaitsIsNotBegun(t *testing.T) {
 	case <-over:
 	case <-time.After(20 * time.Second):
 		t.Fatal("it goes on waiting")
+	}
+}
+
+// hangingHooks never end; they tell of their end when they are cancelled.
+type hangingHooks struct{ begun, cancelled chan string }
+
+func (h hangingHooks) Call(ctx context.Context, id string, _ pod.Call) error {
+	h.begun <- id
+	<-ctx.Done()
+	h.cancelled <- id
+	return ctx.Err()
+}
+
+func hooked(name string) *corev1.Pod {
+	p := newPod(name)
+	p.Spec.Containers[0].Lifecycle = &corev1.Lifecycle{PostStart: &corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: []string{"hang"}}}}
+	return p
+}
+
+func TestHooksThatHangHoldUpNoOtherPod(t *testing.T) {
+	hooks := hangingHooks{make(chan string, 100), make(chan string, 100)}
+	l := newLive(t, func(e engine.Engine) engine.Engine { return e }, hooks)
+	pods := []*corev1.Pod{hooked("a"), hooked("b"), hooked("c"), hooked("d"), hooked("e")}
+	l.desire(pods...)
+	deadline := time.After(20 * time.Second)
+	for n := range pods {
+		select {
+		case <-hooks.begun:
+		case <-deadline:
+			t.Fatalf("only %d hooks of %d were begun", n, len(pods))
+		}
+	}
+	pods = append(pods, newPod("plain"))
+	l.desire(pods...)
+	l.until("plain", corev1.PodRunning)
+
+	pods[0] = deleted(pods[0])
+	l.desire(pods...)
+	l.until("a", "Gone")
+	if len(hooks.cancelled) != 1 {
+		t.Errorf("%d hooks were cancelled", len(hooks.cancelled))
+	}
+}
+
+// failingHooks answer with an error.
+type failingHooks struct{}
+
+func (failingHooks) Call(context.Context, string, pod.Call) error { return errors.New("no") }
+
+func TestAContainerWhoseHookFailsIsStopped(t *testing.T) {
+	l := newLive(t, func(e engine.Engine) engine.Engine { return e }, failingHooks{})
+	p := hooked("a")
+	p.Spec.RestartPolicy = corev1.RestartPolicyNever
+	l.desire(p)
+	deadline := time.After(20 * time.Second)
+	for told, ended := false, false; ; {
+		told = told || slices.ContainsFunc(l.agent.TakeEvents(), func(e message.Event) bool { return e.Reason == "FailedPostStartHook" })
+		_, pods := l.agent.Statuses()
+		for _, one := range pods {
+			var st corev1.PodStatus
+			if err := st.Unmarshal(one.Status); err != nil {
+				t.Fatal(err)
+			}
+			ended = len(st.ContainerStatuses) == 1 && st.ContainerStatuses[0].State.Terminated != nil
+		}
+		if told && ended {
+			return
+		}
+		select {
+		case <-l.changed:
+		case <-deadline:
+			t.Fatalf("the event was told: %v, the container has ended: %v", told, ended)
+		}
 	}
 }

@@ -71,6 +71,7 @@ const (
 	LaneStart Lane = "start" // bound by the processor and the disk
 	LaneStop  Lane = "stop"  // mostly waits
 	LaneProbe Lane = "probe" // short, and many
+	LaneHook  Lane = "hook"  // mostly waits, for any time: nothing waits for its turn
 )
 
 // Executor carries out work aside.
@@ -137,6 +138,7 @@ type work struct {
 	action    pod.Action
 	cancel    func()
 	cancelled *pod.Action
+	hooked    bool // the container was started, its postStart hook is called
 }
 
 // finished is an action that has been carried out.

@@ -95,6 +95,9 @@ func (r *Reconciler) accept(content message.Content) {
 
 // end takes note of an action that has been carried out.
 func (r *Reconciler) end(f finished, now clock.Now) {
+	if r.callHook(&f) {
+		return
+	}
 	delete(r.doing, f.action.Key())
 	r.metrics.ended(f.action.Kind, f.result)
 	if f.action.Kind != pod.Probe { // which changes nothing on the node

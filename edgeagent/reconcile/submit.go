@@ -34,11 +34,16 @@ func (r *Reconciler) submit(a pod.Action) {
 	if a.Kind != pod.Probe {
 		r.cfg.Log.Info().Str("pod", a.PodUID).Str("action", a.String()).Msg("acting")
 	}
-	w := &work{action: a}
+	w, subnet := &work{action: a}, r.subnet
 	r.doing[a.Key()] = w
-	result, subnet := givenUp(), r.subnet // until it is carried out
-	w.cancel = r.cfg.Executor.Submit(lane(a.Kind), func(ctx context.Context) {
-		*result = r.carryOut(ctx, a, subnet)
+	r.hand(w, lane(a.Kind), func(ctx context.Context) pod.Result { return r.carryOut(ctx, a, subnet) })
+}
+
+// hand gives an action, or the next part of one, to the executor.
+func (r *Reconciler) hand(w *work, lane Lane, part func(context.Context) pod.Result) {
+	a, result := w.action, givenUp() // until it is carried out
+	w.cancel = r.cfg.Executor.Submit(lane, func(ctx context.Context) {
+		*result = part(ctx)
 		result.GivenUp = errors.Is(result.Err, context.Canceled)
 	}, func() {
 		r.mu.Lock()
@@ -80,7 +85,6 @@ func ports(containers []corev1.ContainerPort) (out []network.Port) {
 
 // carryOut does one action. It runs on the executor.
 func (r *Reconciler) carryOut(ctx context.Context, a pod.Action, subnet netip.Prefix) (res pod.Result) {
-	whole := ctx
 	if a.Kind != pod.Pull && a.Kind != pod.Stop && a.Kind != pod.Probe {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, workTimeout)
@@ -94,7 +98,7 @@ func (r *Reconciler) carryOut(ctx context.Context, a pod.Action, subnet netip.Pr
 	case pod.Pull:
 		res = r.pull(ctx, a)
 	case pod.Start:
-		res = r.start(ctx, whole, a)
+		res = r.start(ctx, a)
 	case pod.Stop:
 		res = r.stop(ctx, a)
 	case pod.Probe:
