@@ -4,6 +4,7 @@ import "github.com/prometheus/client_golang/prometheus"
 
 type metrics struct {
 	received  *prometheus.CounterVec
+	dropped   *prometheus.CounterVec
 	refused   *prometheus.CounterVec
 	published prometheus.Counter
 	current   prometheus.Gauge
@@ -14,6 +15,9 @@ func newMetrics(registerer prometheus.Registerer) metrics {
 	m := metrics{
 		received: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "skerry_nodelink_received_total", Help: "Messages from nodes, by channel.",
+		}, []string{"channel"}),
+		dropped: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "skerry_nodelink_dropped_total", Help: "Messages from nodes that found no room to wait in, by channel.",
 		}, []string{"channel"}),
 		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "skerry_nodelink_refused_total", Help: "Messages from nodes that were not acted upon, by reason.",
@@ -29,7 +33,7 @@ func newMetrics(registerer prometheus.Registerer) metrics {
 		}),
 	}
 	if registerer != nil {
-		registerer.MustRegister(m.received, m.refused, m.published, m.current, m.up)
+		registerer.MustRegister(m.received, m.dropped, m.refused, m.published, m.current, m.up)
 	}
 	return m
 }

@@ -103,8 +103,22 @@ func New(config Config) *Link {
 		seen:    newSeen(config.Settings),
 		current: map[string]bool{},
 	}
-	l.inbox = bus.NewInbox(inboxLimit, l.awake)
+	l.inbox = bus.NewSharedInbox(inboxLimit, l.sharer, l.countDropped, l.awake)
 	return l
+}
+
+// sharer is the node whose share of the inbox a message takes: no node keeps out the heartbeats of the others.
+func (l *Link) sharer(topic string) string {
+	name, _, _ := l.config.Topics.Parse(topic)
+	return name // of a probe: none
+}
+
+func (l *Link) countDropped(topic string) {
+	_, channel, ok := l.config.Topics.Parse(topic)
+	if !ok {
+		channel = "probe"
+	}
+	l.metrics.dropped.WithLabelValues(channel).Inc()
 }
 
 // Wake makes Run call Step soon.

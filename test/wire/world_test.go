@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -43,13 +44,14 @@ type world struct {
 	// seen is called for each packet that is sent, if set.
 	seen func(bus.Packet)
 
-	store  *store.Memory
-	run    uint32 // of the master
-	master *nodelink.Link
-	line   *bus.Client
-	frames []string // that the master got, as node:frame
-	woken  bool
-	next   clock.Now
+	store   *store.Memory
+	run     uint32 // of the master
+	master  *nodelink.Link
+	line    *bus.Client
+	metrics *prometheus.Registry // of the master
+	frames  []string             // that the master got, as node:frame
+	woken   bool
+	next    clock.Now
 
 	nodes []*device // sorted by name
 }
@@ -79,10 +81,11 @@ func newWorld(t *testing.T, seed int64) *world {
 func (w *world) startMaster() {
 	w.run++
 	w.line = w.bus.Client(bus.ClientConfig{ID: "master"})
+	w.metrics = prometheus.NewRegistry()
 	w.master = nodelink.New(nodelink.Config{
 		Store: w.store, Bus: w.line, Topics: w.topics, Run: seal.Run{Number: w.run, Nonce: w.random.Uint64()},
 		Master: "m", Settings: settings, Frames: masterFrames{w}, Rand: w.random, Logger: zerolog.Nop(),
-		Wake: func() { w.woken = true },
+		Registerer: w.metrics, Wake: func() { w.woken = true },
 	})
 	w.woken, w.next = true, clock.Never
 	w.connect(w.line)
@@ -252,6 +255,23 @@ func (w *world) seenOf(node string) (resource.Seen, bool) {
 		w.t.Fatal(err)
 	}
 	return s, true
+}
+
+// metric is the value of one of the master's counters with a single label.
+func (w *world) metric(name, label string) float64 {
+	w.t.Helper()
+	families, err := w.metrics.Gather()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, f := range families {
+		for _, m := range f.Metric {
+			if f.GetName() == name && m.Label[0].GetValue() == label {
+				return m.GetCounter().GetValue()
+			}
+		}
+	}
+	return 0
 }
 
 // pods lists the store's pods of a node as name/uid phase.
