@@ -65,6 +65,8 @@ func (c *cluster) pass(d time.Duration) {
 	c.T.Helper()
 	for range int(d / time.Second) {
 		c.Advance(time.Second)
+		link := resource.Seen{HeardBoot: 1, Online: true, ProofBoot: c.Now.Boot}
+		c.Commit(change.Change{Key: change.Key{Kind: resource.SeenKind, Name: resource.LinkName}, Base: change.Any, Value: resource.EncodeSeen(link)})
 		for _, name := range c.nodes {
 			if !c.silent[name] {
 				seen := resource.Seen{HeardBoot: c.Now.Boot, HeardWall: c.Now.Wall.UnixNano(), Online: true}

@@ -9,6 +9,9 @@
 // controller's; of a pod its status, and its deletion once the node says that nothing is left of it. Everything
 // is level-triggered: what a failed commit or a lost message leaves out, the next heartbeat shows.
 //
+// The record of the master's own line says when the newest probe was sent that has come back, and is in one commit
+// with all that was heard before: nobody takes a silence for a node's that is the broker's or a slow disk's.
+//
 // A Step handles everything that has arrived, commits, and then sends: nothing is said about a write that might
 // not have happened.
 package nodelink

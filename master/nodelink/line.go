@@ -6,6 +6,7 @@ import (
 	"github.com/skerry-edge/skerry/master/resource"
 	"github.com/skerry-edge/skerry/protocol/clock"
 	"github.com/skerry-edge/skerry/protocol/message"
+	"github.com/skerry-edge/skerry/protocol/seal"
 )
 
 // announceEvery is how often the leader's announcement is repeated though nothing changed.
@@ -52,8 +53,18 @@ type line struct {
 	up        bool
 	connected bool
 	number    uint64
+	changedAt clock.Now // when it last went up or down
 	proofAt   clock.Now // when the connection began, or the last message arrived
 	probeAt   clock.Now
+	proven    time.Duration // when the newest probe that has come back was sent, by the boot clock
+	written   time.Duration // proven as it was last recorded
+	lookAt    clock.Now     // when to look for nodes that are overdue
+	overdue   bool          // there are some
+}
+
+// probe is what the master sends to itself.
+type probe struct {
+	Sent time.Duration `cbor:"1,keyasint"` // by the boot clock
 }
 
 // patience is how long no message may arrive, though a probe goes out each interval, before the line counts as
@@ -62,33 +73,94 @@ func (l *Link) patience() time.Duration {
 	return min(l.config.Settings.Heartbeat()*5/2, l.config.Settings.Timeout()*5/6)
 }
 
-// followLine notices a change of the connection, sends the probe, and records whether the line is up.
+// receiveProbe notes how far the line is proven: the broker had sent everything before the probe.
+func (l *Link) receiveProbe(now clock.Now, payload []byte) {
+	envelope, err := seal.Open(payload)
+	if err != nil || envelope.Sender != l.config.Run {
+		return
+	}
+	if p, err := message.Decode[probe](envelope.Body); err == nil && p.Sent <= now.Boot {
+		l.line.proven = max(l.line.proven, p.Sent)
+	}
+}
+
+// followLine notices a change of the connection, sends the probe, and records whether the line is up and how far
+// it is proven. It is in the commit of what was heard, so that an old record of the nodes has an old proof.
 func (l *Link) followLine(now clock.Now) {
 	n := &l.line
 	number, connected := l.config.Bus.Connection()
 	if connected && (!n.connected || number != n.number) {
-		n.proofAt, n.probeAt = now, now
+		n.proofAt, n.probeAt, n.lookAt = now, now, now
 		l.announcement = announcement{}
 	}
 	n.number, n.connected = number, connected
+	if connected && now.Reached(n.lookAt) {
+		n.overdue, n.lookAt = l.lookForOverdue(now)
+		if n.overdue {
+			n.probeAt = now
+		}
+	}
 	if connected && now.Reached(n.probeAt) {
 		n.probeAt = now.Add(l.config.Settings.Heartbeat())
-		if err := l.sender.send(l.probeTopic(), struct{}{}, 0, false); err != nil {
+		if err := l.sender.send(l.probeTopic(), probe{Sent: now.Boot}, 0, false); err != nil {
 			l.log.Warn().Err(err).Msg("probe not sent")
 		}
 	}
 	up := connected && now.Since(n.proofAt) < l.patience()
-	if n.known && up == n.up {
-		return
+	if !n.known || up != n.up {
+		l.turnLine(now, up)
 	}
-	n.known, n.up = true, up
+	if n.proven > n.written {
+		l.seen.urgent = l.seen.urgent || n.overdue
+		l.recordLine()
+	}
+}
+
+// turnLine notes that the line went up or down.
+func (l *Link) turnLine(now clock.Now, up bool) {
+	n := &l.line
+	n.known, n.up, n.changedAt = true, up, now
 	l.metrics.up.Set(0)
 	if up {
 		l.metrics.up.Set(1)
 	}
-	l.log.Info().Bool("up", up).Uint64("connection", number).Msg("broker connection changed")
-	l.seen.set(resource.LinkName, resource.Seen{HeardBoot: now.Boot, HeardWall: now.Wall.UnixNano(), Online: up})
+	l.log.Info().Bool("up", up).Uint64("connection", n.number).Msg("broker connection changed")
+	l.recordLine()
 	l.seen.urgent = true
+}
+
+func (l *Link) recordLine() {
+	n := &l.line
+	n.written = n.proven
+	l.seen.set(resource.LinkName, resource.Seen{
+		HeardBoot: n.changedAt.Boot, HeardWall: n.changedAt.Wall.UnixNano(), Online: n.up, ProofBoot: n.proven,
+	})
+}
+
+// lookForOverdue reports whether a node owes a heartbeat or has sent its will, and when to look again. Until such
+// a node is given up or must have been, probes go out as often as commits, and at the end of its node-timeout: it
+// is given up only by a probe that was sent after that.
+func (l *Link) lookForOverdue(now clock.Now) (overdue bool, again clock.Now) {
+	interval, timeout := l.config.Settings.Heartbeat(), l.config.Settings.Timeout()
+	again = now.Add(interval)
+	for name, s := range l.seen.nodes {
+		if name == resource.LinkName {
+			continue
+		}
+		heard := s.Heard()
+		if late := heard.Add(interval * 5 / 4); s.Online && !now.Reached(late) {
+			again = clock.Earliest(again, late)
+			continue
+		}
+		if now.Boot-max(s.HeardBoot, s.OfflineBoot, l.line.changedAt.Boot) >= 2*timeout {
+			continue
+		}
+		overdue, again = true, clock.Earliest(again, now.Add(l.seen.gap))
+		if end := heard.Add(timeout); !now.Reached(end) {
+			again = clock.Earliest(again, end)
+		}
+	}
+	return overdue, again
 }
 
 // lineNext is when followLine has something to do again.
@@ -96,7 +168,7 @@ func (l *Link) lineNext() clock.Now {
 	if !l.line.connected {
 		return clock.Never
 	}
-	next := l.line.probeAt
+	next := clock.Earliest(l.line.probeAt, l.line.lookAt)
 	if l.line.up {
 		next = clock.Earliest(next, l.line.proofAt.Add(l.patience()))
 	}

@@ -173,7 +173,10 @@ func (l *Link) receiveAll(now clock.Now) error {
 		}
 		name, channel, ok := l.config.Topics.Parse(m.Topic)
 		if !ok {
-			continue // a probe: that it came back is all it says
+			if m.Topic == l.probeTopic() && !m.Retained {
+				l.receiveProbe(now, m.Payload)
+			}
+			continue
 		}
 		l.metrics.received.WithLabelValues(channel).Inc()
 		if err := l.receive(now, name, channel, m); err != nil {
@@ -235,6 +238,7 @@ func (l *Link) do(now clock.Now, name string, effect peer.Effect) {
 	case peer.Offline:
 		l.log.Info().Str("node", name).Msg("node's connection ended")
 		l.seen.offline(now, name)
+		l.line.lookAt = now
 	case peer.Current:
 		l.setCurrent(name)
 		l.log.Info().Str("node", name).Stringer("run", e.Run).Msg("node connected")

@@ -29,6 +29,9 @@ type Seen struct {
 	OfflineBoot time.Duration `cbor:"4,keyasint,omitempty"`
 	// Readings are those of the last heartbeat.
 	Readings message.Readings `cbor:"5,keyasint,omitempty"`
+	// ProofBoot, for LinkName alone, is when the newest probe was sent that has come back: all that the broker had
+	// for the master until then is in this record's commit or in earlier ones. Silence counts up to then.
+	ProofBoot time.Duration `cbor:"6,keyasint,omitempty"`
 }
 
 // Heard is the reading of both clocks at the last heartbeat.

@@ -172,18 +172,24 @@ func (i *inattentive) Observe(e change.Event) {
 	}
 }
 
-// selfless does not see the record of the master's own connection.
+// selfless takes the master's own connection for one that always works.
 type selfless struct{ reconcile.Planner }
 
 func (s *selfless) Reset(view change.View) {
 	s.Planner.Reset(view)
-	s.Planner.Observe(change.Event{Key: change.Key{Kind: resource.SeenKind, Name: resource.LinkName}})
+	s.Planner.Observe(works)
 }
 
 func (s *selfless) Observe(e change.Event) {
 	if e.Key.Name != resource.LinkName {
 		s.Planner.Observe(e)
 	}
+}
+
+// works is a record of a connection that has been up for ever and will be.
+var works = change.Event{
+	Key: change.Key{Kind: resource.SeenKind, Name: resource.LinkName},
+	New: change.Record{Rev: 1, Value: resource.EncodeSeen(resource.Seen{HeardBoot: 1, Online: true, ProofBoot: 1<<63 - 1})},
 }
 
 // trusting sees every node that is not Ready as it would be if it were.

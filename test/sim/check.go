@@ -252,6 +252,9 @@ func (w *World) notLost(name string, now clock.Now) string {
 		return "the master has no broker"
 	}
 	seen, ok := w.seen(name)
+	if deadline := seen.HeardBoot + timeout; ok && (seen.Online || deadline < seen.OfflineBoot+w.options.Suspect) && link.ProofBoot < deadline {
+		return "no probe has come back that was sent after its node-timeout"
+	}
 	if ok && now.Boot-seen.HeardBoot < timeout && (seen.Online || now.Boot-seen.OfflineBoot < w.options.Suspect) {
 		return "it was heard " + (now.Boot - seen.HeardBoot).String() + " ago"
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/skerry-edge/skerry/edgeagent/engine"
 	"github.com/skerry-edge/skerry/master/change"
 	"github.com/skerry-edge/skerry/master/resource"
+	"github.com/skerry-edge/skerry/protocol/clock"
 	"github.com/skerry-edge/skerry/protocol/message"
 )
 
@@ -147,6 +148,44 @@ func TestAnAgentReturnsInTime(t *testing.T) {
 	w.Run(2 * time.Minute)
 	if w.failure != nil || !w.well() || w.starts() != starts || w.stops() != stops || len(w.flips) > 0 {
 		t.Errorf("%v %v: %d starts, %d stops, flips %v", w.failure, w.amiss(), w.starts()-starts, w.stops()-stops, w.flips)
+	}
+}
+
+// A broker that dies without a word costs no node anything, however long after the last heartbeats it does, and
+// whether or not the master finds out before the nodes' time is over.
+func TestADeadBrokerCostsNoNode(t *testing.T) {
+	for seed := int64(1); seed <= 12; seed++ {
+		w := three(t, Options{Seed: seed})
+		for _, d := range []time.Duration{22 * time.Second, 24 * time.Second, time.Minute} {
+			w.log("master", "CUT without warning")
+			w.bus.Cut("master", true, true)
+			w.Run(d)
+			w.log("master", "HEALED")
+			w.bus.Cut("master", false, false)
+			w.Run(time.Minute + w.between(0, 10*time.Second))
+		}
+		if w.failure != nil || !w.well() || len(w.flips) > 0 {
+			t.Errorf("seed %d: %v %v: flips %v", seed, w.failure, w.amiss(), w.flips)
+		}
+	}
+}
+
+// Nor does a disk of the master's that hangs, so that what is heard of the nodes waits behind a write.
+func TestASlowDiskCostsNoNode(t *testing.T) {
+	for seed := int64(1); seed <= 4; seed++ {
+		w := three(t, Options{Seed: seed})
+		link := w.master.link
+		step, until := link.step, w.now+50*time.Second
+		link.step = func(now clock.Now) (clock.Now, error) {
+			if left := until - w.now; left > 0 {
+				return now.Add(left), nil
+			}
+			return step(now)
+		}
+		w.Run(2 * time.Minute)
+		if w.failure != nil || !w.well() || len(w.flips) > 0 {
+			t.Errorf("seed %d: %v %v: flips %v", seed, w.failure, w.amiss(), w.flips)
+		}
 	}
 }
 

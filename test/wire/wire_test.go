@@ -348,6 +348,51 @@ func TestADeadLineIsNoticed(t *testing.T) {
 	}
 }
 
+// The record of the line says when the newest probe was sent that has come back. A dead line proves nothing more,
+// and an overdue node is known to be so as soon as its time is over.
+func TestTheLineIsProven(t *testing.T) {
+	w := newWorld(t, 1)
+	w.addNode("n1")
+	w.advance(time.Minute)
+	proof := func() time.Duration {
+		link, _ := w.seenOf(resource.LinkName)
+		return link.ProofBoot
+	}
+	if behind := w.now.Boot - proof(); behind > 11*time.Second {
+		t.Errorf("the proof is %s old", behind)
+	}
+	w.bus.Cut("master", false, true) // the probes go out and don't come back
+	cut := w.now.Boot
+	w.advance(20 * time.Second)
+	if proof() > cut {
+		t.Errorf("a probe of %s after the cut has come back", proof()-cut)
+	}
+	w.bus.Cut("master", false, false)
+	w.advance(time.Minute)
+
+	w.bus.Cut("n1", true, true)
+	w.advance(11 * time.Second)
+	seen, _ := w.seenOf("n1")
+	deadline := seen.HeardBoot + settings.Timeout()
+	for w.now.Boot < deadline {
+		w.advance(min(100*time.Millisecond, deadline-w.now.Boot))
+	}
+	if proof() < deadline {
+		t.Errorf("at its deadline no probe proves that n1 is silent: the last is of %s before", deadline-proof())
+	}
+	sent := 0
+	w.advance(10 * time.Minute) // the node is given up
+	w.seen = func(p bus.Packet) {
+		if p.Up && p.Client == "master" && strings.Contains(p.Topic, "/probe/") {
+			sent++
+		}
+	}
+	w.advance(10 * time.Minute)
+	if sent < 59 || sent > 61 {
+		t.Errorf("%d probes in ten minutes after it is given up", sent)
+	}
+}
+
 // What the node controller writes over the status of a lost node's pods is put right once the node is back.
 func TestStatusesAreMergedOnReturn(t *testing.T) {
 	w := newWorld(t, 1)

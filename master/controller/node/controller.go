@@ -32,6 +32,9 @@ type Controller struct {
 	nodes  map[string]*node
 	seen   map[string]resource.Seen
 	link   *resource.Seen // of the master's own connection; nil until it is known
+	// waited is how long, while there was a broker, a node has not made use of the broker's return; of earlier
+	// returns since it was last heard.
+	waited map[string]time.Duration
 	// around: something that decides where pods could go has changed.
 	around bool
 	// troubled are the nodes that pods may have to leave.
@@ -47,7 +50,7 @@ func New(config Config) *Controller {
 
 func (c *Controller) forget() {
 	c.nodes, c.seen, c.link, c.around = map[string]*node{}, map[string]resource.Seen{}, nil, true
-	c.troubled = map[string]bool{}
+	c.troubled, c.waited = map[string]bool{}, map[string]time.Duration{}
 }
 
 // Name is the planner's name.
@@ -85,6 +88,7 @@ func (c *Controller) observeNode(e change.Event) {
 	if !e.New.Exists() || object.Unmarshal(e.New.Value) != nil {
 		delete(c.nodes, e.Key.Name)
 		delete(c.troubled, e.Key.Name)
+		delete(c.waited, e.Key.Name)
 		c.around = true
 		return
 	}
@@ -114,10 +118,13 @@ func (c *Controller) observeSeen(e change.Event) {
 	known := e.New.Exists() && err == nil
 	switch {
 	case e.Key.Name == resource.LinkName && known:
-		c.link, c.around = &seen, true
+		c.followLink(seen)
 	case e.Key.Name == resource.LinkName:
 		c.link, c.around = nil, true
 	case known:
+		if seen.HeardBoot > c.seen[e.Key.Name].HeardBoot {
+			delete(c.waited, e.Key.Name)
+		}
 		c.seen[e.Key.Name] = seen
 	default:
 		delete(c.seen, e.Key.Name)

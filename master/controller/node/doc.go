@@ -6,8 +6,10 @@
 //
 // A node is lost when its deadline has passed, which is the latest of: last heard + node-timeout, the master's
 // start + node-timeout, the broker's return + back-off cap + one interval. A will that arrived since makes it
-// suspect and the deadline no later than will + suspect-timeout. While the master has no broker nobody gets lost
-// and nothing is evicted. A lost node is so until it is heard again.
+// suspect and the deadline no later than will + suspect-timeout. It is lost only by a probe of the master's that was
+// sent after the deadline and has come back: a broker or a disk that hangs costs nobody anything. While the master
+// has no broker nobody gets lost and nothing is evicted; a broker that comes and goes gives a node that is not heard
+// the back-off cap and the interval once, counted while it is there. A lost node is so until it is heard again.
 //
 // Pods of a lost node: one with a controller is deleted, for the controller to replace it; a bare one that
 // restarts is moved, that is, it gets a new uid and no node under its old name in a single write; a bare one

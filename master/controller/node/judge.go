@@ -97,15 +97,17 @@ func (c *Controller) judge(n *node, now clock.Now) (state, clock.Now) {
 	up := c.config.Start
 	if c.link != nil {
 		up = c.link.Heard()
-		deadline = later(deadline, up.Add(c.backoffCap()+c.config.Heartbeat))
+		deadline = later(deadline, up.Add(max(0, c.backoffCap()+c.config.Heartbeat-c.waited[n.name])))
 	}
 	offline := heard && !seen.Online && seen.OfflineBoot >= up.Boot
 	if offline {
 		will := clock.Now{Boot: seen.OfflineBoot}.Add(c.config.SuspectTimeout)
 		deadline = clock.Earliest(deadline, will)
 	}
-	if c.blind() {
-		deadline = clock.Never // nothing can be heard, so silence says nothing
+	if c.blind() || now.Reached(deadline) && deadline.Boot > c.link.ProofBoot {
+		// Nothing can be heard, or it isn't known whether anything could: silence says nothing. The next record of
+		// the link says more.
+		deadline = clock.Never
 	}
 	switch {
 	case now.Reached(deadline):
@@ -118,8 +120,27 @@ func (c *Controller) judge(n *node, now clock.Now) (state, clock.Now) {
 	return alive, deadline
 }
 
-// blind reports whether the master has no broker.
-func (c *Controller) blind() bool { return c.link != nil && !c.link.Online }
+// blind reports whether the master has no broker, or hasn't said that it has.
+func (c *Controller) blind() bool { return c.link == nil || !c.link.Online }
+
+// followLink takes in a record of the master's own connection. When a time with a broker ends, what of it is
+// proven is taken from the nodes that said nothing in it: coming back again gives them only what is left.
+func (c *Controller) followLink(next resource.Seen) {
+	last := c.link
+	c.link, c.around = &next, c.around || last == nil || last.Online != next.Online
+	if last == nil || !last.Online || next.Online && next.HeardBoot == last.HeardBoot {
+		return
+	}
+	proof := last.ProofBoot
+	if !next.Online {
+		proof = next.ProofBoot
+	}
+	for name := range c.nodes {
+		if c.seen[name].HeardBoot < last.HeardBoot && proof > last.HeardBoot {
+			c.waited[name] += proof - last.HeardBoot
+		}
+	}
+}
 
 // backoffCap is the longest wait of an agent between attempts to connect (edgeagent/masterlink).
 func (c *Controller) backoffCap() time.Duration { return min(maxBackoff, c.config.NodeTimeout/2) }

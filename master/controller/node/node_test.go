@@ -66,14 +66,27 @@ func (r *rig) will(name string) {
 }
 
 func (r *rig) link(up bool) {
-	r.write(resource.LinkName, resource.Seen{HeardBoot: r.Now.Boot, HeardWall: r.Now.Wall.UnixNano(), Online: up})
+	r.write(resource.LinkName, resource.Seen{
+		HeardBoot: r.Now.Boot, HeardWall: r.Now.Wall.UnixNano(), Online: up, ProofBoot: r.seen[resource.LinkName].ProofBoot,
+	})
 }
 
-// pass lets time pass in steps of a second, in which some nodes heartbeat, and returns what was written.
+// prove says that a probe was sent just now and has come back.
+func (r *rig) prove() {
+	s := r.seen[resource.LinkName]
+	s.ProofBoot = r.Now.Boot
+	r.write(resource.LinkName, s)
+}
+
+// pass lets time pass in steps of a second, in which some nodes heartbeat and probes come back if there is a
+// broker, and returns what was written.
 func (r *rig) pass(d time.Duration, alive ...string) (lines []string) {
 	for range int(d / second) {
 		r.Advance(second)
 		r.heard(alive...)
+		if r.seen[resource.LinkName].Online {
+			r.prove()
+		}
 		lines = append(lines, r.Settle()...)
 	}
 	return lines
@@ -282,6 +295,83 @@ func TestMasterWithoutBroker(t *testing.T) {
 		if c := resource.NodeCondition(r.node(name), corev1.NodeReady); c.Status != want {
 			t.Errorf("after 25 s: %s: %+v", name, c)
 		}
+	}
+}
+
+// ready says which nodes are Ready.
+func (r *rig) ready(names ...string) (out []corev1.ConditionStatus) {
+	for _, name := range names {
+		out = append(out, resource.NodeCondition(r.node(name), corev1.NodeReady).Status)
+	}
+	return out
+}
+
+// Silence counts while probes come back: while the line is dead and nobody has noticed, or records are late, no node
+// is lost and no suspect given up, and a probe from before the deadline says nothing.
+func TestSilenceIsProven(t *testing.T) {
+	r := newRig(t, "n1", "n2")
+	r.pass(5*second, "n1")
+	r.will("n2")
+	for range 120 {
+		r.Advance(second)
+		r.Settle()
+	}
+	if d := cmp.Diff([]corev1.ConditionStatus{"True", "True"}, r.ready("n1", "n2")); d != "" {
+		t.Errorf("without proof: %s", d)
+	}
+	s := r.seen[resource.LinkName]
+	s.ProofBoot = r.seen["n2"].OfflineBoot + 15*second - 1
+	r.write(resource.LinkName, s)
+	r.Settle()
+	if d := cmp.Diff([]corev1.ConditionStatus{"True", "True"}, r.ready("n1", "n2")); d != "" {
+		t.Errorf("with a proof from before the deadline: %s", d)
+	}
+	s.ProofBoot++
+	r.write(resource.LinkName, s)
+	r.Settle()
+	if d := cmp.Diff([]corev1.ConditionStatus{"True", "Unknown"}, r.ready("n1", "n2")); d != "" {
+		t.Errorf("with a proof from the suspect's deadline: %s", d)
+	}
+	r.heard("n1")
+	r.prove()
+	r.Settle()
+	r.pass(29 * second)
+	if d := cmp.Diff([]corev1.ConditionStatus{"True", "Unknown"}, r.ready("n1", "n2")); d != "" {
+		t.Errorf("heard in time: %s", d)
+	}
+	r.pass(second)
+	if d := cmp.Diff([]corev1.ConditionStatus{"Unknown", "Unknown"}, r.ready("n1", "n2")); d != "" {
+		t.Errorf("at the deadline: %s", d)
+	}
+}
+
+// A broker that comes and goes gives a silent node the 25 s once, counted while it is there; one that is heard in
+// between has all of it again.
+func TestFlappingBroker(t *testing.T) {
+	r := newRig(t, "n1", "n2")
+	flap := func(alive ...string) {
+		r.link(false)
+		r.pass(20 * second)
+		r.link(true)
+		r.pass(6*second, alive...)
+	}
+	for range 4 {
+		flap("n2")
+	}
+	if d := cmp.Diff([]corev1.ConditionStatus{"True", "True"}, r.ready("n1", "n2")); d != "" {
+		t.Errorf("after 24 s with a broker: %s", d)
+	}
+	flap("n2")
+	if d := cmp.Diff([]corev1.ConditionStatus{"Unknown", "True"}, r.ready("n1", "n2")); d != "" {
+		t.Errorf("after 30 s with a broker: %s", d)
+	}
+	r.heard("n1")
+	r.Settle()
+	for range 4 {
+		flap("n2")
+	}
+	if d := cmp.Diff([]corev1.ConditionStatus{"True", "True"}, r.ready("n1", "n2")); d != "" {
+		t.Errorf("after a word and another 24 s: %s", d)
 	}
 }
 
