@@ -57,9 +57,12 @@ func (e *Engine) end(ctx context.Context, name string, soft syscall.Signal, grac
 		if err := e.kill(ctx, name, soft, false); err != nil {
 			return err
 		}
-		patience, cancel := context.WithTimeout(ctx, grace)
+		// A timer, not a deadline: gRPC would tell containerd a deadline, whose answer could come before ours is up.
+		patience, cancel := context.WithCancel(ctx)
+		timer := time.AfterFunc(grace, cancel)
 		err := e.wait(patience, name)
 		timeUp := patience.Err() != nil && ctx.Err() == nil
+		timer.Stop()
 		cancel()
 		if !timeUp {
 			return err
