@@ -159,8 +159,10 @@ func (c *conn) finish(end stream.End) {
 	}
 	f := c.machine.Finish(end, c.mux.config.Clock())
 	c.mu.Unlock()
-	c.mux.remove(c.key)
+	// The end first: were the stream forgotten before, a frame that arrives now would be answered with a refusal
+	// that overtakes the end.
 	_ = c.mux.config.Send(c.key.peer, stream.Encode(f)) // if it is lost, the other end's patience ends it
+	c.mux.remove(c.key)
 }
 
 // receive takes in a frame; it does not block.

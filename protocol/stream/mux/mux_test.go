@@ -254,3 +254,20 @@ func TestTinyPiecesAreJoined(t *testing.T) {
 		}
 	})
 }
+
+// A frame that crosses the end of its stream is no reason to say that the stream was never there.
+func TestAFrameThatCrossesTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPair(t, func(_ stream.Open, conn stream.Conn) { conn.Write(stream.Out, []byte("all")) })
+		send := p.far.config.Send
+		p.far.config.Send = func(peer string, frame []byte) error {
+			if f, err := stream.Decode(frame); err == nil && f.End != nil && f.Number != 0 {
+				p.far.Deliver("near", stream.Encode(stream.Frame{Stream: f.Stream, Alive: true}))
+			}
+			return send(peer, frame)
+		}
+		if got, err := readAll(p.open(t)); string(got) != "all" || err != nil {
+			t.Errorf("got %q, %v", got, err)
+		}
+	})
+}
