@@ -193,6 +193,14 @@ func TestProcessorUse(t *testing.T) {
 	if got, want := used(before, after), uint32(cores())*1000/3; got < want || got > want+1 {
 		t.Errorf("used %d; want a third of %d cores, %d", got, cores(), want)
 	}
+	less := after
+	less.Iowait, less.Idle = 0.5, 100 // the wait for the disk was counted backwards
+	if got, want := used(before, less), uint32(cores())*1000; got != want {
+		t.Errorf("used %d; want all of %d cores, %d", got, cores(), want)
+	}
+	if got := used(before, cpu.TimesStat{User: 10, System: 5, Idle: 110, Iowait: 1}); got != 1 {
+		t.Errorf("an idle machine uses %d; want 1, as 0 means unknown", got)
+	}
 	if got := used(after, after); got != 0 {
 		t.Errorf("no time passed: %d", got)
 	}

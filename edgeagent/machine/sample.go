@@ -16,7 +16,7 @@ import (
 
 // sample is what the machine said at one time.
 type sample struct {
-	cpuMilli           uint32 // used since the sample before
+	cpuMilli           uint32 // used since the sample before; 0: unknown
 	memTotal, memAvail uint64 // bytes
 	diskTotal          uint64
 	diskFree           uint64 // for a process that is not root's
@@ -64,14 +64,16 @@ func (r *sensor) read() (s sample, err error) {
 }
 
 // used is how many thousandths of a core were busy between two readings, which count seconds of all cores.
-// With n cores all of the time that passed is n times the clock's.
+// With n cores all of the time that passed is n times the clock's. 0: the readings don't tell.
 func used(before, after cpu.TimesStat) uint32 {
+	// Time that waited for the disk may be counted backwards.
+	after.Iowait = max(after.Iowait, before.Iowait)
 	idle := after.Idle + after.Iowait - before.Idle - before.Iowait
 	all := total(after) - total(before)
 	if all <= 0 || idle < 0 {
 		return 0
 	}
-	return uint32(max(0, 1-idle/all)*float64(cores())*1000 + 0.5)
+	return max(1, uint32(max(0, 1-idle/all)*float64(cores())*1000+0.5)) // a machine that was read is not unused
 }
 
 // total leaves out guests' time, which user's has already.

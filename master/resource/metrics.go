@@ -40,10 +40,11 @@ var NodeMetrics = &Resource{
 }
 
 // renderNodeMetrics makes a node's figures; nil where there are none: for the record of the master's own
-// connection, and for a node that has not yet sent a heartbeat to this master.
+// connection, for a node that has not yet sent a heartbeat to this master, and for one that has not yet
+// measured its processor: that takes two samples.
 func renderNodeMetrics(rec change.Record) Object {
 	seen, err := DecodeSeen(rec.Value)
-	if err != nil || rec.Key.Name == LinkName || seen.Readings.MemoryKiB == 0 {
+	if err != nil || rec.Key.Name == LinkName || seen.Readings.MemoryKiB == 0 || seen.Readings.CPUMilli == 0 {
 		return nil
 	}
 	m := &metricsv1beta1.NodeMetrics{
