@@ -19,7 +19,13 @@ const (
 	readyFD  = 5
 )
 
+const about = "skerry-log writes a container's output into files; containerd starts it, people don't"
+
 func main() {
+	if len(os.Args) == 2 && (os.Args[1] == "--help" || os.Args[1] == "-h" || os.Args[1] == "--version") {
+		os.Stdout.WriteString(about + "\n")
+		return
+	}
 	file, err := parse(os.Args[1:])
 	if err != nil {
 		os.Stderr.WriteString("skerry-log: " + err.Error() + "\n")
