@@ -157,7 +157,11 @@ The cluster %q is new. A machine with containerd joins it with
 
   sudo skerry-agent --join %s
 
-Whoever has this token can join, so keep it secret; it is kept in %s too.
+Whoever has this token can join, so keep it secret; it is kept in %s too. Other users of a machine see its
+commands with ps: copy the token into a file there that only root can read, and use
+
+  sudo skerry-agent --join @FILE
+
 The administrator's kubeconfig is %s. To use it as yourself:
 
   mkdir -p ~/.kube && sudo install -m 600 -o "$(id -u)" -g "$(id -g)" %s ~/.kube/config
