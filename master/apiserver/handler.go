@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"slices"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
@@ -77,12 +78,26 @@ func (s *Server) meta(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return notServed()
 	}
-	for _, serve := range []func(http.ResponseWriter, *http.Request) bool{s.discover, s.describeAPI} {
+	for _, serve := range []func(http.ResponseWriter, *http.Request) bool{s.discover, s.describeAPI, s.noCRDs} {
 		if serve(w, r) {
 			return nil
 		}
 	}
 	return notServed()
+}
+
+// noCRDs answers that there are no custom resources. kubectl asks before it says that a kind is unknown, and
+// takes every error for a failure of its own.
+func (s *Server) noCRDs(w http.ResponseWriter, r *http.Request) bool {
+	if r.URL.Path != "/apis/apiextensions.k8s.io/v1/customresourcedefinitions" {
+		return false
+	}
+	list := &metav1.PartialObjectMetadataList{
+		TypeMeta: metav1.TypeMeta{Kind: "CustomResourceDefinitionList", APIVersion: "apiextensions.k8s.io/v1"},
+		Items:    []metav1.PartialObjectMetadata{},
+	}
+	s.write(w, r, http.StatusOK, format{media: mediaJSON}, list)
+	return true
 }
 
 // dispatch calls the verb, if the resource has it and the user may.

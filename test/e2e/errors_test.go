@@ -179,6 +179,7 @@ func TestManifestsThatAreRefused(t *testing.T) {
 		{"no image", `{apiVersion: v1, kind: Pod, metadata: {name: x}, spec: {containers: [{name: a}]}}`,
 			"spec.containers[0].image: Required value"},
 		{"unknown kind", `{apiVersion: batch/v1, kind: Job, metadata: {name: x}}`, `no matches for kind "Job"`},
+		{"unknown kind of a group that is served", `{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: x}}`, `no matches for kind "StatefulSet"`},
 		{"no such namespace", `{apiVersion: v1, kind: Pod, metadata: {name: x, namespace: nowhere}, spec: {containers: [{name: a, image: b}]}}`,
 			`namespaces "nowhere" not found`},
 	} {
