@@ -13,7 +13,7 @@ import (
 
 // Protobuf encodes an OpenAPI v2 document as the message openapi.v2.Document of gnostic (OpenAPIv2.proto), the
 // only form in which old clients read it. It writes the few fields that Swagger fills in, because gnostic's own
-// way, over the text of the document and a tree of it, takes fifty times the memory.
+// way, over the text of the document and a tree of it, takes far more memory.
 func Protobuf(s *spec.Swagger) ([]byte, error) {
 	var d message
 	d.text(1, s.Swagger)
