@@ -32,6 +32,21 @@ func NewTopics(cluster string) (Topics, error) {
 // Leader is where the leader announces itself, retained.
 func (t Topics) Leader() string { return t.prefix + "m/leader" }
 
+// Channels of an attempt to join: the last level of skerry/<cluster>/join/<id>/<channel>.
+const (
+	JoinAsk    = "ask"    // agent to master, QoS 1
+	JoinAnswer = "answer" // master to agent, QoS 1
+)
+
+// Join is the topic of one of the channels of an attempt to join. The id must be one topic level.
+func (t Topics) Join(id, channel string) string { return t.prefix + "join/" + id + "/" + channel }
+
+// AllJoins is the filter that matches one channel of every attempt.
+func (t Topics) AllJoins(channel string) string { return t.prefix + "join/+/" + channel }
+
+// ParseJoin splits the topic of an attempt into its id and the channel; ok is false for every other topic.
+func (t Topics) ParseJoin(topic string) (id, channel string, ok bool) { return t.parse(topic, "join/") }
+
 // Probe is where a master tests its own connection to the broker.
 func (t Topics) Probe(master string) string { return t.prefix + "m/probe/" + master }
 
@@ -42,16 +57,18 @@ func (t Topics) Node(node, channel string) string { return t.prefix + "n/" + nod
 func (t Topics) AllNodes(channel string) string { return t.prefix + "n/+/" + channel }
 
 // Parse splits a node's topic into the node and the channel; ok is false for every other topic.
-func (t Topics) Parse(topic string) (node, channel string, ok bool) {
-	rest, found := strings.CutPrefix(topic, t.prefix+"n/")
+func (t Topics) Parse(topic string) (node, channel string, ok bool) { return t.parse(topic, "n/") }
+
+func (t Topics) parse(topic, level string) (name, channel string, ok bool) {
+	rest, found := strings.CutPrefix(topic, t.prefix+level)
 	if !found {
 		return "", "", false
 	}
-	node, channel, ok = strings.Cut(rest, "/")
-	if !ok || node == "" || channel == "" || strings.Contains(channel, "/") {
+	name, channel, ok = strings.Cut(rest, "/")
+	if !ok || name == "" || channel == "" || strings.Contains(channel, "/") {
 		return "", "", false
 	}
-	return node, channel, true
+	return name, channel, true
 }
 
 // CheckLevel says why a name can't be one level of a topic: it is a DNS-1123 subdomain of at most 63

@@ -144,7 +144,7 @@ func (a *Agent) assembleBus() (err error) {
 	}
 	a.bus, err = mqtt.New(mqtt.Config{
 		Brokers: brokers, ClientID: mqtt.NodeClientID(a.id.token.Cluster, a.id.Node),
-		User: a.id.Node, Password: a.id.token.Password(), PinnedCA: a.id.token.CAHash,
+		User: a.id.Node, Password: a.id.token.JoinPassword(), PinnedCA: a.id.token.CAHash,
 		Will: func(connection uint64) (string, []byte) { return a.link.Will(connection) },
 		BackoffCap: func() time.Duration {
 			return min(mqtt.MaxBackoff, a.link.Health().Settings.Timeout()/2)

@@ -101,7 +101,7 @@ func (l *Link) followConnection(now clock.Now) {
 
 // receive opens a message and gives it to the machine.
 func (l *Link) receive(now clock.Now, m bus.Message) ([]peer.Effect, error) {
-	envelope, err := seal.Open(m.Payload)
+	envelope, err := seal.Read(m.Payload)
 	if err != nil {
 		return []peer.Effect{peer.Refused{Reason: peer.Malformed}}, nil
 	}

@@ -75,7 +75,7 @@ func (l *Link) patience() time.Duration {
 
 // receiveProbe notes how far the line is proven: the broker had sent everything before the probe.
 func (l *Link) receiveProbe(now clock.Now, payload []byte) {
-	envelope, err := seal.Open(payload)
+	envelope, err := seal.Read(payload)
 	if err != nil || envelope.Sender != l.config.Run {
 		return
 	}

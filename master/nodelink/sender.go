@@ -24,7 +24,7 @@ func (s *sender) send(topic string, m any, qos byte, retain bool) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sequence++
-	if err := s.bus.Publish(topic, seal.Seal(s.run, s.sequence, body), qos, retain); err != nil {
+	if err := s.bus.Publish(topic, seal.Write(s.run, s.sequence, body), qos, retain); err != nil {
 		return fmt.Errorf("publish to %s: %w", topic, err)
 	}
 	return nil

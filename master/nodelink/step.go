@@ -187,7 +187,7 @@ func (l *Link) receiveAll(now clock.Now) error {
 }
 
 func (l *Link) receive(now clock.Now, name, channel string, m bus.Message) error {
-	envelope, err := seal.Open(m.Payload)
+	envelope, err := seal.Read(m.Payload)
 	if err != nil || protocol.CheckLevel(name) != nil {
 		l.do(now, name, peer.Refused{Reason: peer.Malformed})
 		return nil

@@ -149,7 +149,7 @@ func (s *Server) assembleBus(topics protocol.Topics, certificates *certificates,
 	embedded, err := broker.New(broker.Config{
 		Topics: topics, Cluster: s.config.Cluster, Listener: listener,
 		TLS:          &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certificates.get},
-		NodePassword: seal.Token{Secret: s.id.join}.Password(),
+		NodePassword: seal.Token{Secret: s.id.join}.JoinPassword(),
 		Log:          s.daemon.Log, Registry: s.daemon.Registry,
 	})
 	if err != nil {

@@ -158,6 +158,22 @@ type Request struct {
 	Welcome *Welcome `cbor:"1,keyasint,omitempty"`
 	Resync  *Resync  `cbor:"2,keyasint,omitempty"`
 	Frame   []byte   `cbor:"3,keyasint,omitempty"` // of package stream
+	Revoked *Revoked `cbor:"4,keyasint,omitempty"`
+	Rotate  *Rotate  `cbor:"5,keyasint,omitempty"`
+	KeyKept *NewKey  `cbor:"6,keyasint,omitempty"` // the master has stored the next key: use it from the next connection on
+}
+
+// Revoked says that the node's key is no longer the cluster's: its Node was deleted. The agent stops its pods.
+type Revoked struct {
+	Time int64 `cbor:"1,keyasint,omitempty"` // when, the master's wall clock, Unix seconds; for people
+}
+
+// Rotate asks the agent for a new key.
+type Rotate struct{}
+
+// NewKey is a node's next public key.
+type NewKey struct {
+	Key [32]byte `cbor:"1,keyasint"`
 }
 
 // Resync asks an agent to say again what the master lacks.
@@ -170,6 +186,7 @@ type Resync struct {
 type Response struct {
 	WantDesired *WantDesired `cbor:"1,keyasint,omitempty"`
 	Frame       []byte       `cbor:"2,keyasint,omitempty"` // of package stream
+	NextKey     *NewKey      `cbor:"3,keyasint,omitempty"` // said again until KeyKept names it
 }
 
 // WantDesired asks the master to publish the node's desired state again: the broker has forgotten it, or the

@@ -18,21 +18,28 @@ func (r Run) IsZero() bool { return r == Run{} }
 
 func (r Run) String() string { return fmt.Sprintf("%d-%016x", r.Number, r.Nonce) }
 
-// Versions of the envelope. The layout is the same for all; the version says what the body is.
+func (r Run) bytes() []byte {
+	out := binary.BigEndian.AppendUint32(make([]byte, 0, 12), r.Number)
+	return binary.BigEndian.AppendUint64(out, r.Nonce)
+}
+
+// Versions of the envelope. The header is the same for all; the version says what follows it.
 const (
-	Plain byte = 1 // the body is the message itself
+	Plain   byte = 1 // the message itself: the leader's announcement, which is signed
+	Sealed  byte = 2 // what a Box seals
+	Joining byte = 3 // a public key, and what is sealed with it: see OpenJoin
 )
 
 // headerSize is version, run number, run nonce, sequence; all big endian.
 const headerSize = 1 + 4 + 8 + 8
 
-// ErrMalformed is wrapped by everything that Open refuses.
+// ErrMalformed is wrapped by everything that Parse refuses.
 var ErrMalformed = errors.New("malformed envelope")
 
 // Envelope is what travels in every message of every topic: who sent it (which run), which of its messages
-// this is, and a body. It is sealed and opened here and nowhere else.
+// this is, and a body.
 //
-//	| version 1 | run number 4 | run nonce 8 | sequence 8 | body … |
+//	| version 1 | run number 4 | run nonce 8 | sequence 8 | body … |      big endian
 type Envelope struct {
 	Version  byte
 	Sender   Run
@@ -40,22 +47,24 @@ type Envelope struct {
 	Body     []byte
 }
 
-// Seal encodes an envelope.
-func Seal(sender Run, sequence uint64, body []byte) []byte {
-	out := make([]byte, headerSize, headerSize+len(body))
-	out[0] = Plain
-	binary.BigEndian.PutUint32(out[1:], sender.Number)
-	binary.BigEndian.PutUint64(out[5:], sender.Nonce)
-	binary.BigEndian.PutUint64(out[13:], sequence)
+func appendHeader(out []byte, version byte, sender Run, sequence uint64) []byte {
+	out = append(out, version)
+	out = append(out, sender.bytes()...)
+	return binary.BigEndian.AppendUint64(out, sequence)
+}
+
+// Write encodes an envelope whose body is not sealed.
+func Write(sender Run, sequence uint64, body []byte) []byte {
+	out := appendHeader(make([]byte, 0, headerSize+len(body)), Plain, sender, sequence)
 	return append(out, body...)
 }
 
-// Open decodes an envelope. The body aliases raw.
-func Open(raw []byte) (Envelope, error) {
+// Parse reads an envelope of any version without opening it: nothing in it is proven. The body aliases raw.
+func Parse(raw []byte) (Envelope, error) {
 	if len(raw) < headerSize {
 		return Envelope{}, fmt.Errorf("%w: %d bytes are less than a header", ErrMalformed, len(raw))
 	}
-	if raw[0] != Plain {
+	if raw[0] < Plain || raw[0] > Joining {
 		return Envelope{}, fmt.Errorf("%w: version %d is not known here", ErrMalformed, raw[0])
 	}
 	e := Envelope{
@@ -68,6 +77,15 @@ func Open(raw []byte) (Envelope, error) {
 		return Envelope{}, fmt.Errorf("%w: the sender's run is zero", ErrMalformed)
 	}
 	return e, nil
+}
+
+// Read is Parse for an envelope that must not be sealed.
+func Read(raw []byte) (Envelope, error) {
+	e, err := Parse(raw)
+	if err == nil && e.Version != Plain {
+		return Envelope{}, fmt.Errorf("%w: version %d is a sealed one", ErrMalformed, e.Version)
+	}
+	return e, err
 }
 
 // Window refuses what was seen before: within one run, the sequence of each topic only grows. It belongs to

@@ -13,32 +13,32 @@ import (
 
 // The layout is part of the protocol.
 func TestEnvelopeOnTheWire(t *testing.T) {
-	raw := Seal(Run{Number: 0x01020304, Nonce: 0x1112131415161718}, 0x2122232425262728, []byte("body"))
+	raw := Write(Run{Number: 0x01020304, Nonce: 0x1112131415161718}, 0x2122232425262728, []byte("body"))
 	want := "01" + "01020304" + "1112131415161718" + "2122232425262728" + hex.EncodeToString([]byte("body"))
 	if got := hex.EncodeToString(raw); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	empty := Seal(Run{Number: 1}, 1, nil)
+	empty := Write(Run{Number: 1}, 1, nil)
 	if len(empty) != 21 {
 		t.Errorf("an envelope costs %d bytes, want 21", len(empty))
 	}
 }
 
-func TestOpenIsTheInverseOfSeal(t *testing.T) {
+func TestReadIsTheInverseOfWrite(t *testing.T) {
 	for _, e := range []Envelope{
 		{Version: Plain, Sender: Run{Number: 1}, Sequence: 0, Body: []byte{}},
 		{Version: Plain, Sender: Run{Nonce: 1}, Sequence: 1<<64 - 1, Body: []byte("x")},
 		{Version: Plain, Sender: Run{Number: 1<<32 - 1, Nonce: 1<<64 - 1}, Sequence: 7, Body: bytes.Repeat([]byte{0}, 1000)},
 	} {
-		got, err := Open(Seal(e.Sender, e.Sequence, e.Body))
+		got, err := Read(Write(e.Sender, e.Sequence, e.Body))
 		if diff := cmp.Diff(e, got); err != nil || diff != "" {
 			t.Errorf("%v: %v\n%s", e.Sender, err, diff)
 		}
 	}
 }
 
-func TestOpenRefuses(t *testing.T) {
-	good := Seal(Run{Number: 1, Nonce: 2}, 3, nil)
+func TestReadRefuses(t *testing.T) {
+	good := Write(Run{Number: 1, Nonce: 2}, 3, nil)
 	changed := func(at int, to byte) []byte {
 		raw := bytes.Clone(good)
 		raw[at] = to
@@ -48,30 +48,32 @@ func TestOpenRefuses(t *testing.T) {
 		"nothing":          nil,
 		"a short header":   good[:20],
 		"version 0":        changed(0, 0),
-		"a version to be":  changed(0, 2),
-		"nobody's message": Seal(Run{}, 1, []byte("x")),
+		"a sealed one":     changed(0, Sealed),
+		"a joining one":    changed(0, Joining),
+		"a version to be":  changed(0, 4),
+		"nobody's message": Write(Run{}, 1, []byte("x")),
 	} {
-		if e, err := Open(raw); !errors.Is(err, ErrMalformed) || strings.Contains(err.Error(), "\n") {
+		if e, err := Read(raw); !errors.Is(err, ErrMalformed) || strings.Contains(err.Error(), "\n") {
 			t.Errorf("%s: got %+v, %v", name, e, err)
 		}
 	}
 }
 
-func FuzzOpen(f *testing.F) {
+func FuzzRead(f *testing.F) {
 	f.Add([]byte{})
-	f.Add(Seal(Run{Number: 1, Nonce: 2}, 3, []byte("body")))
-	f.Add(Seal(Run{}, 3, nil))
+	f.Add(Write(Run{Number: 1, Nonce: 2}, 3, []byte("body")))
+	f.Add(Write(Run{}, 3, nil))
 	f.Add(bytes.Repeat([]byte{1}, 20))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		e, err := Open(raw)
+		e, err := Read(raw)
 		if err != nil {
 			if !errors.Is(err, ErrMalformed) {
 				t.Errorf("%x: %v", raw, err)
 			}
 			return
 		}
-		if again := Seal(e.Sender, e.Sequence, e.Body); !bytes.Equal(raw, again) {
-			t.Errorf("%x opens to %+v, which seals to %x", raw, e, again)
+		if again := Write(e.Sender, e.Sequence, e.Body); !bytes.Equal(raw, again) {
+			t.Errorf("%x opens to %+v, which is written as %x", raw, e, again)
 		}
 	})
 }

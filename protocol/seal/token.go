@@ -1,6 +1,7 @@
 package seal
 
 import (
+	"crypto/hkdf"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
@@ -20,6 +21,7 @@ const (
 	maxToken     = 8 << 10
 	maxBrokers   = 16
 	maxBrokerURL = 512
+	maxAccount   = 128
 	checksumSize = 4
 )
 
@@ -36,7 +38,14 @@ type Token struct {
 	Exchange [32]byte `cbor:"4,keyasint"` // the cluster's X25519 public key
 	Signing  [32]byte `cbor:"5,keyasint"` // the cluster's Ed25519 public key
 	Secret   []byte   `cbor:"6,keyasint"` // SecretSize bytes
+	// User and Password are the broker's account for joining, where the broker is not the master's own; empty: the
+	// account is JoinUser with JoinPassword. A user in a broker's URL goes before either.
+	User     string `cbor:"7,keyasint,omitempty"`
+	Password string `cbor:"8,keyasint,omitempty"`
 }
+
+// JoinUser is the broker's account that joins and may do nothing else. It is no valid node name.
+const JoinUser = "@join"
 
 // ID names the token without giving the secret away: the same secret has the same id.
 func (t Token) ID() string {
@@ -44,8 +53,27 @@ func (t Token) ID() string {
 	return hex.EncodeToString(sum[:4])
 }
 
-// Password is the secret as the broker's accounts have it.
-func (t Token) Password() string { return base64.RawURLEncoding.EncodeToString(t.Secret) }
+// HashSecret is what a master keeps of a token's secret, which has 128 random bits: nobody finds it by trying.
+func HashSecret(secret []byte) [32]byte {
+	return sha256.Sum256(append([]byte("skerry token secret 1\x00"), secret...))
+}
+
+// JoinPassword is the password of JoinUser. A broker sees it, and can't tell the secret from it.
+func (t Token) JoinPassword() string {
+	key, err := hkdf.Key(sha256.New, t.Secret, nil, "skerry join password 1", 24)
+	if err != nil {
+		panic(err) // the size is a constant
+	}
+	return base64.RawURLEncoding.EncodeToString(key)
+}
+
+// Account is the broker's account to join with.
+func (t Token) Account() (user, password string) {
+	if t.User != "" {
+		return t.User, t.Password
+	}
+	return JoinUser, t.JoinPassword()
+}
 
 // String names the token for logs, without the secret.
 func (t Token) String() string { return fmt.Sprintf("token %s of cluster %s", t.ID(), t.Cluster) }
@@ -154,6 +182,9 @@ func (t Token) check() error {
 		if b == "" || len(b) > maxBrokerURL {
 			return fmt.Errorf("a broker's URL has %d characters, not 1 to %d", len(b), maxBrokerURL)
 		}
+	}
+	if len(t.User) > maxAccount || len(t.Password) > maxAccount || (t.User == "") != (t.Password == "") {
+		return fmt.Errorf("the broker's account is not a user and a password of at most %d characters each", maxAccount)
 	}
 	if len(t.Secret) != SecretSize {
 		return fmt.Errorf("its secret has %d bytes, not %d", len(t.Secret), SecretSize)

@@ -3,6 +3,7 @@ package seal
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"strings"
 	"testing"
 
@@ -38,8 +39,32 @@ func TestTokenKnownAnswer(t *testing.T) {
 	if diff := cmp.Diff(sampleToken(), got); diff != "" {
 		t.Error(diff)
 	}
-	if got.ID() != "b844d9a8" || got.Password() != "MDEyMzQ1Njc4OWFiY2RlZg" {
-		t.Errorf("id %s, password %s", got.ID(), got.Password())
+	if got.ID() != "b844d9a8" {
+		t.Errorf("id %s", got.ID())
+	}
+	if user, password := got.Account(); user != JoinUser || password != "__fTvJAVrmjLtkNk-hUpMv3htV6AmgCh" {
+		t.Errorf("account %s, password %s", user, password)
+	}
+	if hash := HashSecret(got.Secret); hex.EncodeToString(hash[:]) != "05bdeb8cb93440003d163064a69c6d789db38273940d1bde975f1d2e8ea2454a" {
+		t.Errorf("hash %x", hash)
+	}
+}
+
+// A token for a broker with a join account of its own.
+func TestTokenWithAnAccount(t *testing.T) {
+	t.Parallel()
+	token := sampleToken()
+	token.User, token.Password = "site7", "swordfish"
+	text, err := token.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := ParseToken(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if user, password := got.Account(); user != "site7" || password != "swordfish" {
+		t.Errorf("account %s, %s", user, password)
 	}
 }
 
@@ -100,6 +125,8 @@ func TestMalformedTokensAreRefused(t *testing.T) {
 		"many brokers":    func(t *Token) { t.Brokers = make([]string, 17) },
 		"an empty broker": func(t *Token) { t.Brokers = []string{""} },
 		"a long broker":   func(t *Token) { t.Brokers = []string{strings.Repeat("x", 513)} },
+		"half an account": func(t *Token) { t.User = "@join" },
+		"a long account":  func(t *Token) { t.User, t.Password = "@join", strings.Repeat("x", 129) },
 		"a short secret":  func(t *Token) { t.Secret = t.Secret[:15] },
 	} {
 		token := sampleToken()

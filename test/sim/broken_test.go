@@ -143,7 +143,7 @@ func (b *boastful) Statuses() (uint64, []message.PodStatus) {
 
 // byName gives every status the uid of the pod that has the name now.
 func byName(w *World, p bus.Packet) bus.Packet {
-	envelope, err := seal.Open(p.Payload)
+	envelope, err := seal.Read(p.Payload)
 	if channel(p.Topic) != "status" || err != nil || w.master.dead {
 		return p
 	}
@@ -156,7 +156,7 @@ func byName(w *World, p bus.Packet) bus.Packet {
 			status.Pods[i].UID = string(w.pod(rec).UID)
 		}
 	}
-	p.Payload = seal.Seal(envelope.Sender, envelope.Sequence, message.Encode(status))
+	p.Payload = seal.Write(envelope.Sender, envelope.Sequence, message.Encode(status))
 	return p
 }
 

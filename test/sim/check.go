@@ -67,7 +67,7 @@ func (w *World) checkPacket(p bus.Packet) {
 		return
 	}
 	name, _, _ := w.topics.Parse(p.Topic)
-	envelope, err := seal.Open(p.Payload)
+	envelope, err := seal.Read(p.Payload)
 	if err != nil {
 		w.fail("a desired state does not open: %w", err)
 		return

@@ -651,7 +651,7 @@ func TestGarbage(t *testing.T) {
 		protocol.Hello, protocol.Beat, protocol.Presence, protocol.Status, protocol.Response, protocol.Request, protocol.Desired,
 	} {
 		for _, node := range []string{"n1", "unknown", "UPPER_case"} {
-			for _, payload := range [][]byte{{1}, []byte("no envelope at all, but long enough to be one"), seal.Seal(seal.Run{Number: 9}, 1, []byte{0xff})} {
+			for _, payload := range [][]byte{{1}, []byte("no envelope at all, but long enough to be one"), seal.Write(seal.Run{Number: 9}, 1, []byte{0xff})} {
 				if err := mallory.Publish(w.topics.Node(node, channel), payload, 1, false); err != nil {
 					t.Fatal(err)
 				}

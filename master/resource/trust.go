@@ -1,0 +1,51 @@
+package resource
+
+import (
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/skerry-edge/skerry/master/change"
+	"github.com/skerry-edge/skerry/protocol/message"
+)
+
+// Kinds of what the cluster knows of who may talk to it. They are not served as they are.
+const (
+	// NodeKeyKind holds the key of each node, one record a node, named after it. It outlives the Node object.
+	NodeKeyKind change.Kind = "nodekeys.skerry.dev"
+	// JoinTokenKind holds what is known of each join token, named after its id.
+	JoinTokenKind change.Kind = "jointokens.skerry.dev"
+)
+
+// NodeKey is the content of a record of NodeKeyKind.
+type NodeKey struct {
+	Key     [32]byte  `cbor:"1,keyasint"`           // X25519, public; the node has proven that it holds the private one
+	Next    [32]byte  `cbor:"2,keyasint"`           // what the node will use from its next connection on; zero: none
+	Node    types.UID `cbor:"3,keyasint,omitempty"` // of the Node object that belongs to it; empty until there is one
+	Token   string    `cbor:"4,keyasint,omitempty"` // id of the token that it joined with
+	Joined  int64     `cbor:"5,keyasint,omitempty"` // Unix seconds, the master's wall clock
+	Revoked int64     `cbor:"6,keyasint,omitempty"` // likewise, when its Node object was deleted; 0: it was not
+	Rotated string    `cbor:"7,keyasint,omitempty"` // value of the annotation that last made the key change
+}
+
+// EncodeNodeKey is the value of a record of NodeKeyKind.
+func EncodeNodeKey(k NodeKey) []byte { return message.Encode(k) }
+
+// DecodeNodeKey reads the value of a record of NodeKeyKind.
+func DecodeNodeKey(value []byte) (NodeKey, error) { return message.Decode[NodeKey](value) }
+
+// JoinToken is the content of a record of JoinTokenKind. Times are Unix seconds of the master's wall clock.
+type JoinToken struct {
+	Hash        [32]byte `cbor:"1,keyasint"` // seal.HashSecret
+	Password    [32]byte `cbor:"2,keyasint"` // SHA-256 of seal.Token.JoinPassword, which has 192 random bits
+	Created     int64    `cbor:"3,keyasint,omitempty"`
+	Expires     int64    `cbor:"4,keyasint,omitempty"` // 0: never
+	Uses        uint32   `cbor:"5,keyasint,omitempty"` // how many nodes may join with it; 0: any number
+	Used        uint32   `cbor:"6,keyasint,omitempty"` // how many have
+	Revoked     int64    `cbor:"7,keyasint,omitempty"` // 0: it was not
+	Description string   `cbor:"8,keyasint,omitempty"` // for people
+}
+
+// EncodeJoinToken is the value of a record of JoinTokenKind.
+func EncodeJoinToken(t JoinToken) []byte { return message.Encode(t) }
+
+// DecodeJoinToken reads the value of a record of JoinTokenKind.
+func DecodeJoinToken(value []byte) (JoinToken, error) { return message.Decode[JoinToken](value) }
