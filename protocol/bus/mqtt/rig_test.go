@@ -51,7 +51,7 @@ type rig struct {
 }
 
 // rigs are the brokers that every test runs on.
-var rigs = map[string]func(*testing.T) *rig{"embedded": embedded, "mosquitto": mosquitto}
+var rigs = map[string]func(*testing.T) *rig{"embedded": embedded, "mosquitto": mosquitto, "nats": nats}
 
 func onEachBroker(t *testing.T, test func(*testing.T, *rig)) {
 	for name, start := range rigs {
