@@ -14,6 +14,7 @@ import (
 	"github.com/skerry-edge/skerry/edgeagent/masterlink/peer"
 	"github.com/skerry-edge/skerry/protocol"
 	"github.com/skerry-edge/skerry/protocol/bus"
+	"github.com/skerry-edge/skerry/protocol/bus/sealed"
 	"github.com/skerry-edge/skerry/protocol/clock"
 	"github.com/skerry-edge/skerry/protocol/message"
 	"github.com/skerry-edge/skerry/protocol/seal"
@@ -60,6 +61,18 @@ type Local interface {
 	Readings() message.Readings
 }
 
+// Keys keeps the node's key pairs. Its methods return after an fsync, and may be repeated.
+type Keys interface {
+	// Next is the public key of the pair that the node will use next. It makes one, unless there is one already.
+	Next() ([32]byte, error)
+	// Use makes the pair of this public key the node's own, unless it is already, and returns the box of its
+	// private key, which the link uses from then on. It fails for a key that Next has not returned.
+	Use(next [32]byte) (*seal.Box, error)
+	// Revoked notes when the node was removed from the cluster, in Unix seconds of the master's clock.
+	// Config.Revoked tells the next run.
+	Revoked(at int64) error
+}
+
 // Frames takes the frames of streams that the master sends. Deliver must not block; it owns frame.
 type Frames interface{ Deliver(frame []byte) }
 
@@ -71,8 +84,13 @@ type Config struct {
 	Run    seal.Run // of this process
 	// BootID is the kernel's, Version the agent's; both are for people.
 	BootID, Version string
-	// LeaderKey verifies who leads; nil: nothing is verified.
+	// LeaderKey verifies who leads.
 	LeaderKey ed25519.PublicKey
+	// Box seals what goes to the master and opens what comes from it, until Keys gives another one.
+	Box  *seal.Box
+	Keys Keys
+	// Revoked is when an earlier run was told that the node was removed from the cluster, Unix seconds; 0: it was not.
+	Revoked int64
 	// Settings hold until the master decides; see peer.Config.
 	Settings message.Settings
 
@@ -87,13 +105,17 @@ type Config struct {
 	Registerer prometheus.Registerer
 	// Wake, if set, is called from any goroutine whenever Step has something to do. Run needs none.
 	Wake func()
+	// Reconnect, if set, ends the connection to the broker, so that the bus makes another one: with the next broker
+	// of its list, or with the same one. It must not block.
+	Reconnect func(nextBroker bool)
 }
 
 // Link is the agent's end of the wire. Step and Run belong to one goroutine; all else is safe for everybody.
 type Link struct {
 	config Config
 	log    zerolog.Logger
-	sender *sender
+	sender *sealed.Sender
+	route  atomic.Pointer[route]
 	inbox  *bus.Inbox
 	wake   chan struct{}
 
@@ -105,11 +127,18 @@ type Link struct {
 	metrics metrics
 }
 
+// route is what a message needs to be sealed for the master that leads.
+type route struct {
+	box    *seal.Box
+	master seal.Run
+}
+
 // Health is what the link looks like from outside.
 type Health struct {
 	Connected bool              // to a broker
 	Welcomed  bool              // the leader has answered this run
 	Answered  bool              // no hello has waited for longer than a node-timeout
+	Revoked   int64             // when the node was removed from the cluster, Unix seconds of the master; 0: it was not
 	Refused   map[string]uint64 // messages not acted upon, by reason
 	Dropped   uint64            // messages that found no room
 	Settings  message.Settings  // as the master decided, or those of Config
@@ -118,7 +147,8 @@ type Health struct {
 // New returns a link that has done nothing yet.
 func New(config Config) *Link {
 	l := &Link{config: config, log: config.Logger, wake: make(chan struct{}, 1)}
-	l.sender = &sender{bus: config.Bus, run: config.Run}
+	l.sender = sealed.NewSender(config.Bus, config.Run)
+	l.route.Store(&route{box: config.Box})
 	l.inbox = bus.NewInboxOfBytes(inboxLimit, inboxBytes, l.Wake)
 	l.health.Store(&Health{Answered: true, Settings: config.Settings})
 	l.metrics = newMetrics(config.Registerer, l)
@@ -143,7 +173,8 @@ func (l *Link) Health() Health { return *l.health.Load() }
 // back. The bus asks for it before each connection.
 func (l *Link) Will(connection uint64) (topic string, payload []byte) {
 	m := message.Presence{Online: false, Connection: connection}
-	return l.config.Topics.Node(l.config.Node, protocol.Presence), l.sender.seal(message.Encode(m))
+	topic = l.config.Topics.Node(l.config.Node, protocol.Presence)
+	return topic, l.sender.Seal(l.route.Load().box, seal.Run{}, topic, m)
 }
 
 // SendFrame sends a frame of a stream; it does not block. Frames keep their order; one that is lost shows at
@@ -152,10 +183,19 @@ func (l *Link) SendFrame(frame []byte) error {
 	if !l.Health().Welcomed {
 		return ErrOffline
 	}
-	topic := l.config.Topics.Node(l.config.Node, protocol.Response)
-	err := l.sender.send(topic, message.Response{Frame: frame}, 0, false)
+	return l.send(protocol.Response, message.Response{Frame: frame}, 0, false)
+}
+
+// send seals a message for the master that leads; hello and presence are for whichever comes.
+func (l *Link) send(channel string, m any, qos byte, retain bool) error {
+	r := l.route.Load()
+	to := r.master
+	if channel == protocol.Hello || channel == protocol.Presence {
+		to = seal.Run{}
+	}
+	err := l.sender.Send(r.box, to, l.config.Topics.Node(l.config.Node, channel), m, qos, retain)
 	if err == nil {
-		l.metrics.sent.WithLabelValues(protocol.Response).Inc()
+		l.metrics.sent.WithLabelValues(channel).Inc()
 	}
 	return err
 }

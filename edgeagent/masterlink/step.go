@@ -1,6 +1,7 @@
 package masterlink
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 
@@ -26,14 +27,14 @@ func (l *Link) Step(now clock.Now) (next clock.Now, err error) {
 		if err != nil {
 			return clock.Now{}, err
 		}
-		l.do(effects)
+		l.do(now, effects)
 	}
 	chance, err := l.chance()
 	if err != nil {
 		return clock.Now{}, err
 	}
-	l.do(l.peer.FollowDesired(now))
-	l.do(l.peer.Step(now, l.snapshot(), chance))
+	l.do(now, l.peer.FollowDesired(now))
+	l.do(now, l.peer.Step(now, l.snapshot(), chance))
 	l.publishHealth(nil)
 	return l.peer.Next(), nil
 }
@@ -48,7 +49,7 @@ func (l *Link) start() error {
 	if err != nil {
 		return fmt.Errorf("read the highest epoch: %w", err)
 	}
-	if position.Serial != 0 {
+	if position.Serial != 0 && l.config.Revoked == 0 {
 		if content, err := decodeStored(digest, stored); err == nil {
 			l.config.Local.Accept(content)
 		} else {
@@ -74,6 +75,7 @@ func (l *Link) start() error {
 		Stored:      peer.Head{Position: position, Digest: digest},
 		Highest:     epoch,
 		Settings:    l.config.Settings,
+		Revoked:     l.config.Revoked,
 	})
 	return nil
 }
@@ -93,7 +95,7 @@ func (l *Link) followConnection(now clock.Now) {
 	l.connection, l.up = number, up
 	l.log.Info().Bool("up", up).Uint64("connection", number).Msg("broker connection changed")
 	if up {
-		l.do(l.peer.Connected(now, number))
+		l.do(now, l.peer.Connected(now, number))
 	} else {
 		l.peer.Disconnected()
 	}
@@ -101,21 +103,31 @@ func (l *Link) followConnection(now clock.Now) {
 
 // receive opens a message and gives it to the machine.
 func (l *Link) receive(now clock.Now, m bus.Message) ([]peer.Effect, error) {
-	envelope, err := seal.Read(m.Payload)
-	if err != nil {
-		return []peer.Effect{peer.Refused{Reason: peer.Malformed}}, nil
-	}
 	if m.Topic == l.config.Topics.Leader() {
+		envelope, err := seal.Read(m.Payload)
+		if err != nil {
+			return []peer.Effect{peer.Refused{Reason: peer.Malformed}}, nil
+		}
 		chance, err := l.chance()
 		if err != nil {
 			return nil, err
 		}
 		return l.peer.Leader(now, envelope, chance), nil
 	}
-	switch _, channel, _ := l.config.Topics.Parse(m.Topic); channel {
-	case protocol.Request:
+	_, channel, _ := l.config.Topics.Parse(m.Topic)
+	to := l.config.Run
+	if channel == protocol.Desired {
+		to = seal.Run{} // it is retained, for whichever run comes
+	}
+	envelope, err := l.route.Load().box.Open(m.Topic, to, m.Payload)
+	switch {
+	case errors.Is(err, seal.ErrUnreadable):
+		return []peer.Effect{peer.Refused{Reason: peer.Unreadable}}, nil
+	case err != nil:
+		return []peer.Effect{peer.Refused{Reason: peer.Malformed}}, nil
+	case channel == protocol.Request:
 		return l.peer.Request(now, envelope), nil
-	case protocol.Desired:
+	case channel == protocol.Desired:
 		return l.peer.Desired(now, envelope), nil
 	}
 	return nil, nil
@@ -133,17 +145,14 @@ func (l *Link) snapshot() peer.Snapshot {
 }
 
 // do carries out effects in their order.
-func (l *Link) do(effects []peer.Effect) {
+func (l *Link) do(now clock.Now, effects []peer.Effect) {
 	for _, effect := range effects {
 		switch e := effect.(type) {
 		case peer.Send:
-			topic := l.config.Topics.Node(l.config.Node, e.Channel)
-			if err := l.sender.send(topic, e.Message, e.QoS, e.Retain); err != nil {
+			if err := l.send(e.Channel, e.Message, e.QoS, e.Retain); err != nil {
 				// The next heartbeat shows that it is missing.
 				l.log.Warn().Err(err).Msg("message not sent")
-				continue
 			}
-			l.metrics.sent.WithLabelValues(e.Channel).Inc()
 		case peer.Apply:
 			l.apply(e.Document)
 		case peer.KeepPosition:
@@ -165,7 +174,14 @@ func (l *Link) do(effects []peer.Effect) {
 		case peer.Refused:
 			l.publishHealth(&e)
 			l.log.Debug().Str("reason", e.Reason).Msg("message refused")
+		case peer.MakeKey:
+			l.makeKey()
+		case peer.UseKey:
+			l.useKey(now, e.Key)
+		case peer.Revoke:
+			l.revoke(e)
 		case peer.Led:
+			l.route.Store(&route{box: l.route.Load().box, master: e.Run})
 			l.log.Info().Stringer("epoch", e.Epoch).Stringer("run", e.Run).Str("master", e.Master).Msg("master leads")
 		case peer.Welcomed:
 			l.log.Info().Stringer("desired", e.Desired).Msg("master answered")
@@ -201,6 +217,7 @@ func (l *Link) publishHealth(refused *peer.Refused) {
 		Connected: l.up,
 		Welcomed:  l.up && l.peer.Welcomed(),
 		Answered:  l.peer.Answered(),
+		Revoked:   l.peer.Revoked(),
 		Refused:   old.Refused,
 		Dropped:   l.inbox.Dropped(),
 		Settings:  l.peer.Settings(),

@@ -6,7 +6,6 @@ import (
 	"github.com/skerry-edge/skerry/master/resource"
 	"github.com/skerry-edge/skerry/protocol/clock"
 	"github.com/skerry-edge/skerry/protocol/message"
-	"github.com/skerry-edge/skerry/protocol/seal"
 )
 
 // announceEvery is how often the leader's announcement is repeated though nothing changed.
@@ -28,10 +27,8 @@ func (l *Link) announce(now clock.Now) {
 	}
 	m := message.Leader{Epoch: l.epoch, Time: now.Wall.Unix(), Master: l.config.Master}
 	topic := l.config.Topics.Leader()
-	if l.config.Sign != nil {
-		m.Signature = l.config.Sign(m.SigningInput(topic, l.config.Run.Number, l.config.Run.Nonce))
-	}
-	if err := l.sender.send(topic, m, 1, true); err != nil {
+	m.Signature = l.config.Sign(m.SigningInput(topic, l.config.Run.Number, l.config.Run.Nonce))
+	if err := l.sender.Announce(topic, m); err != nil {
 		l.log.Warn().Err(err).Msg("leader not announced")
 		l.retry(now)
 		return
@@ -73,12 +70,14 @@ func (l *Link) patience() time.Duration {
 	return min(l.config.Settings.Heartbeat()*5/2, l.config.Settings.Timeout()*5/6)
 }
 
-// receiveProbe notes how far the line is proven: the broker had sent everything before the probe.
+// receiveProbe notes how far the line is proven: the broker had sent everything before the probe. Nobody else can
+// make one.
 func (l *Link) receiveProbe(now clock.Now, payload []byte) {
-	envelope, err := seal.Read(payload)
+	envelope, err := l.selfEnd.Open(l.probeTopic(), l.config.Run, payload)
 	if err != nil || envelope.Sender != l.config.Run {
 		return
 	}
+	l.line.proofAt = now
 	if p, err := message.Decode[probe](envelope.Body); err == nil && p.Sent <= now.Boot {
 		l.line.proven = max(l.line.proven, p.Sent)
 	}
@@ -102,7 +101,7 @@ func (l *Link) followLine(now clock.Now) {
 	}
 	if connected && now.Reached(n.probeAt) {
 		n.probeAt = now.Add(l.config.Settings.Heartbeat())
-		if err := l.sender.send(l.probeTopic(), probe{Sent: now.Boot}, 0, false); err != nil {
+		if err := l.sender.Send(l.self, l.config.Run, l.probeTopic(), probe{Sent: now.Boot}, 0, false); err != nil {
 			l.log.Warn().Err(err).Msg("probe not sent")
 		}
 	}

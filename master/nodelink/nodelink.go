@@ -1,6 +1,7 @@
 package nodelink
 
 import (
+	"crypto/ecdh"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"github.com/skerry-edge/skerry/master/store"
 	"github.com/skerry-edge/skerry/protocol"
 	"github.com/skerry-edge/skerry/protocol/bus"
+	"github.com/skerry-edge/skerry/protocol/bus/sealed"
 	"github.com/skerry-edge/skerry/protocol/clock"
 	"github.com/skerry-edge/skerry/protocol/message"
 	"github.com/skerry-edge/skerry/protocol/seal"
@@ -23,11 +25,8 @@ import (
 // ErrOffline is returned by SendFrame for a node that no current run is known of.
 var ErrOffline = errors.New("the node is not connected")
 
-// Limits.
-const (
-	inboxLimit = 16384 // messages that wait for a Step: a heartbeat and a status of each of 8,000 nodes
-	maxNodes   = 20000 // names that conversations are kept for
-)
+// inboxLimit bounds the messages that wait for a Step: a heartbeat and a status of each of 8,000 nodes.
+const inboxLimit = 16384
 
 // Frames takes the frames of streams that nodes send. Deliver must not block; it owns frame.
 type Frames interface {
@@ -39,6 +38,8 @@ type Config struct {
 	Store    store.Store
 	Bus      bus.Bus
 	Topics   protocol.Topics
+	Cluster  string           // its name
+	Key      *ecdh.PrivateKey // the cluster's, X25519; those of the nodes are in the store
 	Run      seal.Run         // of this process
 	Master   string           // host name, for the logs of agents
 	Settings message.Settings // for every node; both must be set
@@ -59,7 +60,7 @@ type Link struct {
 	config  Config
 	log     zerolog.Logger
 	metrics metrics
-	sender  *sender
+	sender  *sealed.Sender
 	inbox   *bus.Inbox
 	wake    chan struct{}
 
@@ -68,6 +69,8 @@ type Link struct {
 	epoch   message.Epoch
 	packer  *message.Packer
 	book    *desired.Book
+	keys    map[string]*keys
+	rotate  map[string]string // by node, what RotateAnnotation says
 	nodes   map[string]*node
 	reports []report        // of this Step
 	publish map[string]bool // nodes whose document is to be sent, changed or not
@@ -76,16 +79,20 @@ type Link struct {
 	announcement announcement
 	line         line
 	seen         seen
+	self         *seal.Box // for what this master sends to itself,
+	selfEnd      *seal.Box // and for opening it
 
 	mu      sync.Mutex
-	current map[string]bool // nodes with a current run, for SendFrame
+	current map[string]target // the current runs, for SendFrame
 }
 
 // node is one node's conversation.
 type node struct {
 	peer      peer.Peer
-	sent      bool // its newest document was published in this epoch,
-	published clock.Now
+	current   target    // the run that has proven to be,
+	key       [32]byte  // and the node's key that it uses
+	sent      bool      // its newest document was published in this epoch,
+	published clock.Now // then
 }
 
 // New returns a link that has done nothing yet.
@@ -94,14 +101,16 @@ func New(config Config) *Link {
 		config:  config,
 		log:     config.Logger,
 		metrics: newMetrics(config.Registerer),
-		sender:  &sender{bus: config.Bus, run: config.Run},
+		sender:  sealed.NewSender(config.Bus, config.Run),
 		wake:    make(chan struct{}, 1),
 		packer:  message.NewPacker(),
+		keys:    map[string]*keys{},
+		rotate:  map[string]string{},
 		nodes:   map[string]*node{},
 		publish: map[string]bool{},
 		retryAt: clock.Never,
 		seen:    newSeen(config.Settings),
-		current: map[string]bool{},
+		current: map[string]target{},
 	}
 	l.inbox = bus.NewSharedInbox(inboxLimit, l.sharer, l.countDropped, l.awake)
 	return l
@@ -139,18 +148,23 @@ func (l *Link) awake() {
 // shows at the other end as a gap.
 func (l *Link) SendFrame(node string, frame []byte) error {
 	l.mu.Lock()
-	ok := l.current[node]
+	to, ok := l.current[node]
 	l.mu.Unlock()
 	if !ok {
 		return fmt.Errorf("send a frame to %s: %w", node, ErrOffline)
 	}
-	return l.sender.send(l.config.Topics.Node(node, protocol.Request), message.Request{Frame: frame}, 0, false)
+	return l.sender.Send(to.box, to.run, l.config.Topics.Node(node, protocol.Request), message.Request{Frame: frame}, 0, false)
 }
 
-func (l *Link) setCurrent(node string) {
+// setCurrent notes where frames for a node go; a zero target: nowhere.
+func (l *Link) setCurrent(node string, to target) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.current[node] = true
+	if to.box == nil {
+		delete(l.current, node)
+	} else {
+		l.current[node] = to
+	}
 	l.metrics.current.Set(float64(len(l.current)))
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/skerry-edge/skerry/protocol"
 	"github.com/skerry-edge/skerry/protocol/clock"
 	"github.com/skerry-edge/skerry/protocol/message"
+	"github.com/skerry-edge/skerry/protocol/seal"
 )
 
 // retryGap is how soon a message that found no room in the bus's queue is tried again.
@@ -50,11 +51,16 @@ func (l *Link) publishDesired(now clock.Now) {
 			}
 			continue
 		}
+		k := l.keys[name]
+		if k == nil {
+			delete(l.publish, name) // whoever joins under this name asks for it
+			continue
+		}
 		l.publish[name] = true
 		if !room {
 			continue
 		}
-		if err := l.sender.send(l.config.Topics.Node(name, protocol.Desired), doc, 1, true); err != nil {
+		if err := l.sendDesired(name, k, doc); err != nil {
 			l.log.Warn().Err(err).Str("node", name).Msg("desired state not sent")
 			l.retry(now)
 			room = false
@@ -67,6 +73,16 @@ func (l *Link) publishDesired(now clock.Now) {
 		}
 		l.log.Debug().Str("node", name).Stringer("desired", doc.Position).Msg("desired state sent")
 	}
+}
+
+// sendDesired publishes a document for whichever run of the node comes. It is retained, also for a node that was
+// removed: what the broker keeps is then a document that lists nothing.
+func (l *Link) sendDesired(name string, k *keys, doc message.Desired) error {
+	box, err := l.box(name, k, k.record.Key)
+	if err != nil {
+		return err
+	}
+	return l.sender.Send(box, seal.Run{}, l.config.Topics.Node(name, protocol.Desired), doc, 1, true)
 }
 
 func (l *Link) retry(now clock.Now) { l.retryAt = clock.Earliest(l.retryAt, now.Add(retryGap)) }
@@ -107,7 +123,7 @@ func (l *Link) recordEvent(now clock.Now, name, reason, text string) {
 }
 
 // facts are what a node's machine needs to know.
-func (l *Link) facts(n *node, head desired.Head) peer.Facts {
+func (l *Link) facts(n *node, k *keys, head desired.Head) peer.Facts {
 	return peer.Facts{
 		Epoch:     l.epoch,
 		Settings:  l.config.Settings,
@@ -115,5 +131,7 @@ func (l *Link) facts(n *node, head desired.Head) peer.Facts {
 		Digest:    head.Digest,
 		Sent:      n.sent,
 		Published: n.published,
+		Revoked:   k.record.Revoked,
+		Rotate:    k.rotates(l.rotate[k.name]),
 	}
 }

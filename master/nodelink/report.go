@@ -26,7 +26,6 @@ const (
 type report struct {
 	node   string
 	status message.Status
-	proves bool // it made the agent's run the current one
 }
 
 // writeReports commits the statuses of this Step. What can't be committed is asked for again: the next
@@ -43,7 +42,9 @@ func (l *Link) writeReports(now clock.Now) {
 		if err := l.writeBatch(now, reports[:size]); err != nil {
 			l.log.Error().Err(err).Int("reports", size).Msg("statuses not written")
 			for _, r := range reports[:size] {
-				l.nodes[r.node].peer.Forget()
+				if n := l.nodes[r.node]; n != nil {
+					n.peer.Forget()
+				}
 			}
 		}
 		reports = reports[size:]
@@ -87,12 +88,12 @@ func (l *Link) apply(b *batch, now clock.Now, r report) {
 	}
 }
 
-// applyNode writes the node's status and labels. Only a report that proves a run creates the object: a node
-// that was deleted does not come back by reporting once more.
+// applyNode writes the node's status and labels. The first complete report of a node that has joined creates the
+// object, which belongs to the node's key from then on: when it is deleted, the key is no longer good.
 func applyNode(b *batch, now clock.Now, r report) error {
 	key := resource.Nodes.Key("", r.node)
 	rec, exists := b.Get(key)
-	if !exists && !r.proves || exists && len(r.status.Node) == 0 {
+	if len(r.status.Node) == 0 {
 		return nil
 	}
 	var reported corev1.Node
@@ -112,6 +113,9 @@ func applyNode(b *batch, now clock.Now, r report) error {
 		}
 		reason = "the node's status"
 	}
+	if mayReport, err := own(b, node, exists); err != nil || !mayReport {
+		return err
+	}
 	mergeNode(node, &reported)
 	value, err := resource.Encode(node)
 	if err != nil {
@@ -119,6 +123,28 @@ func applyNode(b *batch, now clock.Now, r report) error {
 	}
 	b.put(change.Change{Key: key, Base: rec.Rev, Value: value, Reason: reason})
 	return nil
+}
+
+// own notes in the node's key which object belongs to it, if none did before. It reports false for a node whose object
+// was deleted or whose key is no longer good.
+func own(b *batch, node *corev1.Node, exists bool) (bool, error) {
+	key := change.Key{Kind: resource.NodeKeyKind, Name: node.Name}
+	rec, _ := b.Get(key)
+	if !rec.Exists() {
+		return false, nil
+	}
+	record, err := resource.DecodeNodeKey(rec.Value)
+	switch {
+	case err != nil:
+		return false, err
+	case record.Revoked != 0:
+		return false, nil
+	case record.Node != "":
+		return exists && record.Node == node.UID, nil
+	}
+	record.Node = node.UID
+	b.put(change.Change{Key: key, Base: rec.Rev, Value: resource.EncodeNodeKey(record), Reason: "the node has an object"})
+	return true, nil
 }
 
 // boundPod is the pod with this uid if it is bound to the node: a report about any other one says nothing.

@@ -50,6 +50,9 @@ func (l *Link) Step(now clock.Now) (next clock.Now, err error) {
 // start subscribes and begins to follow the store, once; and begins anew when the store has begun an epoch.
 func (l *Link) start() error {
 	if !l.started {
+		if err := l.openSelf(); err != nil {
+			return err
+		}
 		filters := []string{l.probeTopic()}
 		for _, channel := range []string{
 			protocol.Hello, protocol.Beat, protocol.Presence, protocol.Status, protocol.Response,
@@ -82,7 +85,7 @@ func (l *Link) watch() error {
 	}
 	l.cursors = nil
 	view := l.config.Store.View()
-	for _, kind := range desired.Kinds {
+	for _, kind := range append([]change.Kind{resource.NodeKeyKind}, desired.Kinds...) {
 		cursor, err := l.config.Store.Watch(kind, view.Rev(), l.awake)
 		if err != nil {
 			return fmt.Errorf("watch %s: %w", kind, err)
@@ -91,6 +94,11 @@ func (l *Link) watch() error {
 	}
 	if err := l.book.Reset(view); err != nil {
 		return fmt.Errorf("read what nodes shall run: %w", err)
+	}
+	l.readKeys(view)
+	clear(l.rotate)
+	for rec := range view.List(resource.Nodes.Kind, "") {
+		l.observeRotation(rec.Key.Name, rec)
 	}
 	var deleted []string
 	for rec := range view.List(resource.SeenKind, "") {
@@ -129,12 +137,17 @@ func (l *Link) followStore() error {
 }
 
 func (l *Link) observe(e change.Event) error {
+	if e.Key.Kind == resource.NodeKeyKind {
+		l.observeKey(e.Key.Name, e.New)
+		return nil
+	}
 	if err := l.book.Observe(e); err != nil {
 		return err
 	}
 	if e.Key.Kind != resource.Nodes.Kind {
 		return nil
 	}
+	l.observeRotation(e.Key.Name, e.New)
 	if !e.New.Exists() {
 		l.forgetSeen(e.Key.Name)
 		return nil
@@ -168,9 +181,6 @@ func readyChanged(e change.Event) (bool, error) {
 // receiveAll gives every message that has arrived to its node's machine.
 func (l *Link) receiveAll(now clock.Now) error {
 	for _, m := range l.inbox.Drain() {
-		if !m.Retained {
-			l.line.proofAt = now
-		}
 		name, channel, ok := l.config.Topics.Parse(m.Topic)
 		if !ok {
 			if m.Topic == l.probeTopic() && !m.Retained {
@@ -186,22 +196,38 @@ func (l *Link) receiveAll(now clock.Now) error {
 	return nil
 }
 
+// receive opens a message with the node's key and gives it to the node's machine. A run that the machine doesn't know
+// can't have sealed anything for this one but a hello or a presence mark: the rest of it is not opened.
 func (l *Link) receive(now clock.Now, name, channel string, m bus.Message) error {
-	envelope, err := seal.Read(m.Payload)
-	if err != nil || protocol.CheckLevel(name) != nil {
-		l.do(now, name, peer.Refused{Reason: peer.Malformed})
+	k := l.keys[name]
+	if k == nil {
+		l.refuse(name, peer.NoKey)
 		return nil
 	}
-	n := l.nodes[name]
-	if n == nil {
-		if len(l.nodes) >= maxNodes {
-			l.do(now, name, peer.Refused{Reason: "too_many_nodes"})
-			return nil
-		}
-		n = &node{}
-		l.nodes[name] = n
+	envelope, err := seal.Parse(m.Payload)
+	if err != nil {
+		l.refuse(name, peer.Malformed)
+		return nil
 	}
-	in := peer.Input{Channel: channel, Envelope: envelope}
+	n := l.node(name)
+	early := channel == protocol.Hello || channel == protocol.Presence
+	if !early && !n.peer.Knows(envelope.Sender) {
+		l.unopened(now, name, k, n, envelope.Sender, peer.UnknownRun)
+		return nil
+	}
+	envelope, key, err := l.open(name, k, early, m)
+	if err != nil {
+		if early {
+			l.refuse(name, peer.Unreadable)
+		} else {
+			l.unopened(now, name, k, n, envelope.Sender, peer.Unreadable)
+		}
+		return nil
+	}
+	if !m.Retained {
+		l.line.proofAt = now
+	}
+	in := peer.Input{Channel: channel, Envelope: envelope, Next: key == k.record.Next}
 	head := l.book.Head(name)
 	switch {
 	case channel == protocol.Hello:
@@ -212,27 +238,61 @@ func (l *Link) receive(now clock.Now, name, channel string, m bus.Message) error
 	case !n.peer.Run().IsZero():
 		head = l.head(now, name) // the first of a new epoch
 	}
-	for _, effect := range n.peer.Receive(now, in, l.facts(n, head)) {
-		l.do(now, name, effect)
+	from := target{box: k.boxes[key], run: envelope.Sender}
+	for _, effect := range n.peer.Receive(now, in, l.facts(n, k, head)) {
+		l.do(now, name, from, effect)
 	}
 	return nil
 }
 
-// do carries out one effect of a node's machine.
-func (l *Link) do(now clock.Now, name string, effect peer.Effect) {
+// unopened has the node's machine decide whether to ask the run that a header names who it is.
+func (l *Link) unopened(now clock.Now, name string, k *keys, n *node, run seal.Run, reason string) {
+	box, err := l.box(name, k, k.record.Key)
+	if err != nil {
+		l.refuse(name, reason)
+		return
+	}
+	for _, effect := range n.peer.Unopened(now, run, reason, l.facts(n, k, l.book.Head(name))) {
+		l.do(now, name, target{box: box, run: run}, effect)
+	}
+}
+
+// node is a node's conversation, which has begun now if there was none. Only what has a key has one.
+func (l *Link) node(name string) *node {
+	n := l.nodes[name]
+	if n == nil {
+		n = &node{}
+		l.nodes[name] = n
+	}
+	return n
+}
+
+func (l *Link) refuse(name, reason string) {
+	l.metrics.refused.WithLabelValues(reason).Inc()
+	l.log.Debug().Str("node", name).Str("reason", reason).Msg("message refused")
+}
+
+// do carries out one effect of a node's machine; from is who sent the message that it follows from.
+func (l *Link) do(now clock.Now, name string, from target, effect peer.Effect) {
 	switch e := effect.(type) {
 	case peer.Welcome:
-		l.request(name, message.Request{Welcome: &e.Message})
+		l.request(name, from, message.Request{Welcome: &e.Message})
 	case peer.Ask:
 		l.log.Debug().Str("node", name).Stringer("ask", e).Msg("node asked")
-		l.request(name, message.Request{Resync: &e.Resync})
+		l.request(name, from, message.Request{Resync: &e.Resync})
+	case peer.Rotate:
+		l.request(name, from, message.Request{Rotate: &message.Rotate{}})
+	case peer.KeepKey:
+		l.keepNext(name, from, e.Key)
+	case peer.Revoke:
+		l.request(name, from, message.Request{Revoked: &e.Message})
 	case peer.Publish:
 		l.log.Debug().Str("node", name).Str("reason", e.Why).Msg("desired state sent again")
 		l.publish[name] = true
 	case peer.Announce:
 		l.announcement.wanted = true
 	case peer.Report:
-		l.reports = append(l.reports, report{node: name, status: e.Status, proves: e.Proves})
+		l.reports = append(l.reports, report{node: name, status: e.Status})
 	case peer.Heard:
 		l.seen.heard(now, name, e.Readings)
 	case peer.Offline:
@@ -240,7 +300,7 @@ func (l *Link) do(now clock.Now, name string, effect peer.Effect) {
 		l.seen.offline(now, name)
 		l.line.lookAt = now
 	case peer.Current:
-		l.setCurrent(name)
+		l.setConversation(name, from)
 		l.log.Info().Str("node", name).Stringer("run", e.Run).Msg("node connected")
 		if e.Duplicate {
 			l.log.Error().Str("node", name).Stringer("run", e.Run).Msg("two agents use this node's identity")
@@ -254,13 +314,13 @@ func (l *Link) do(now clock.Now, name string, effect peer.Effect) {
 	case peer.Outranked:
 		l.log.Warn().Str("node", name).Stringer("epoch", e.Epoch).Msg("node has seen a higher epoch and does not obey this master")
 	case peer.Refused:
-		l.metrics.refused.WithLabelValues(e.Reason).Inc()
-		l.log.Debug().Str("node", name).Str("reason", e.Reason).Msg("message refused")
+		l.refuse(name, e.Reason)
 	}
 }
 
-func (l *Link) request(name string, m message.Request) {
-	if err := l.sender.send(l.config.Topics.Node(name, protocol.Request), m, 1, false); err != nil {
+func (l *Link) request(name string, to target, m message.Request) {
+	err := l.sender.Send(to.box, to.run, l.config.Topics.Node(name, protocol.Request), m, 1, false)
+	if err != nil {
 		l.log.Warn().Err(err).Str("node", name).Msg("request not sent")
 	}
 }

@@ -34,6 +34,15 @@ type KeepEpoch struct{ Epoch message.Epoch }
 // Frame is for a stream.
 type Frame struct{ Data []byte }
 
+// MakeKey asks for the node's next key pair; answered with Offer.
+type MakeKey struct{}
+
+// UseKey says that the master has stored the next key; answered with Rekeyed.
+type UseKey struct{ Key [32]byte }
+
+// Revoke says when the node was removed from the cluster, Unix seconds of the master.
+type Revoke struct{ Time int64 }
+
 // Led says which run leads now.
 type Led struct {
 	Run    seal.Run
@@ -55,6 +64,7 @@ const (
 	Malformed    = "malformed"     // does not decode
 	BadSignature = "bad_signature" // an announcement that the cluster's key did not sign
 	OldEpoch     = "old_epoch"     // of a leader that another one has succeeded
+	Unreadable   = "unreadable"    // not sealed for this run of this node
 	UnknownRun   = "unknown_run"   // not of the leader's run, or before it was answered
 	Repeated     = "repeated"      // seen before, or overtaken by a newer one
 )
@@ -68,6 +78,9 @@ func (e Send) String() string {
 	case message.Presence:
 		return fmt.Sprintf("send presence online=%t connection=%d", m.Online, m.Connection)
 	case message.Response:
+		if m.NextKey != nil {
+			return fmt.Sprintf("offer key %x", m.NextKey.Key[:2])
+		}
 		return fmt.Sprintf("ask for desired, have %s", m.WantDesired.Have)
 	case message.Status:
 		kind := "incremental"
@@ -82,6 +95,9 @@ func (e Send) String() string {
 func (e Apply) String() string        { return fmt.Sprintf("apply desired %s", e.Document.Position) }
 func (e KeepPosition) String() string { return fmt.Sprintf("keep position %s", e.Position) }
 func (e KeepEpoch) String() string    { return fmt.Sprintf("keep epoch %s", e.Epoch) }
+func (MakeKey) String() string        { return "make the next key" }
+func (e UseKey) String() string       { return fmt.Sprintf("use key %x", e.Key[:2]) }
+func (Revoke) String() string         { return "revoked" }
 func (e Frame) String() string        { return fmt.Sprintf("frame of %d bytes", len(e.Data)) }
 func (e Led) String() string          { return fmt.Sprintf("led by run %d, epoch %s", e.Run.Number, e.Epoch) }
 func (e Welcomed) String() string     { return fmt.Sprintf("welcomed, newest desired %s", e.Desired) }

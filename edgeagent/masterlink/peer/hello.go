@@ -46,16 +46,20 @@ func (p *Peer) Leader(now clock.Now, e seal.Envelope, chance Chance) []Effect {
 // follow turns to another leader: nothing that the last one said about this run holds.
 func (p *Peer) follow(next leader) {
 	p.leader, p.highest = next, next.epoch
+	p.forgetAnswer()
+}
+
+// forgetAnswer is as if the leader had not answered this run.
+func (p *Peer) forgetAnswer() {
 	p.welcomed, p.named, p.challenge = false, Head{}, 0
 	p.waiting, p.unanswered = clock.Never, false
 	p.desiredAt, p.beatAt = clock.Never, clock.Never
-	p.window.Reset(next.run)
+	p.window.Reset(p.leader.run)
 	p.report.restart()
 }
 
 func (p *Peer) signed(m message.Leader, run seal.Run) bool {
-	key := p.config.LeaderKey
-	return key == nil || ed25519.Verify(key, m.SigningInput(p.config.LeaderTopic, run.Number, run.Nonce), m.Signature)
+	return ed25519.Verify(p.config.LeaderKey, m.SigningInput(p.config.LeaderTopic, run.Number, run.Nonce), m.Signature)
 }
 
 // sayHello says hello when it is due, repeats it until it is answered, and notices when it is not.
@@ -68,11 +72,13 @@ func (p *Peer) sayHello(now clock.Now, chance Chance) []Effect {
 		if p.challenge == 0 {
 			p.challenge = chance.Challenge
 		}
-		if p.waiting.IsNever() {
-			p.waiting = now
-		}
 		p.helloSent = now
-		p.helloAt = now.Add(max(helloGap, p.settings.Heartbeat()/2))
+		if p.revoked != 0 {
+			p.helloAt = now.Add(leaderSilence)
+		} else {
+			p.waiting = clock.Earliest(p.waiting, now)
+			p.helloAt = now.Add(max(helloGap, p.settings.Heartbeat()/2))
+		}
 		effects = append(effects, Send{Channel: protocol.Hello, QoS: 1, Message: message.Hello{
 			Challenge: p.challenge,
 			BootID:    p.config.BootID,
@@ -95,10 +101,14 @@ func (p *Peer) Request(now clock.Now, e seal.Envelope) []Effect {
 	if err != nil {
 		return []Effect{Refused{Malformed}}
 	}
-	if m.Welcome != nil {
+	switch {
+	case m.Revoked != nil && e.Sender == p.leader.run:
+		return p.revoke(*m.Revoked)
+	case p.revoked != 0:
+		return []Effect{Refused{UnknownRun}}
+	case m.Welcome != nil:
 		return p.welcome(now, e, *m.Welcome)
-	}
-	if m.Resync != nil && m.Resync.Hello {
+	case m.Resync != nil && m.Resync.Hello:
 		// Also from a run that isn't known here: its announcement may be lost, and a hello harms nobody.
 		p.helloAt = clock.Earliest(p.helloAt, later(now, p.helloSent.Add(helloGap)))
 	}
@@ -111,6 +121,10 @@ func (p *Peer) Request(now clock.Now, e seal.Envelope) []Effect {
 		p.report.complete = true
 	case m.Frame != nil:
 		return []Effect{Frame{m.Frame}}
+	case m.Rotate != nil:
+		return []Effect{MakeKey{}}
+	case m.KeyKept != nil:
+		return p.keyKept(m.KeyKept.Key)
 	}
 	return nil
 }

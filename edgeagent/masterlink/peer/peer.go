@@ -22,12 +22,13 @@ const (
 // Config is what a Peer needs from the start.
 type Config struct {
 	BootID      string
-	Version     string            // of the agent, for people
-	LeaderTopic string            // as the signature has it
-	LeaderKey   ed25519.PublicKey // nil: announcements are not verified
-	Stored      Head              // of the desired state on disk; zero when there is none
-	Highest     message.Epoch     // kept on disk
-	Settings    message.Settings  // until a welcome says otherwise
+	Version     string // of the agent, for people
+	LeaderTopic string // as the signature has it
+	LeaderKey   ed25519.PublicKey
+	Stored      Head             // of the desired state on disk; zero when there is none
+	Highest     message.Epoch    // kept on disk
+	Settings    message.Settings // until a welcome says otherwise
+	Revoked     int64            // as an earlier run was told, see Revoked; 0: it was not
 }
 
 // Head is a document without its content.
@@ -71,6 +72,10 @@ type Peer struct {
 
 	report report
 	beatAt clock.Now
+
+	offer   [32]byte  // the next key; zero: there is none
+	offerAt clock.Now // when to offer it, or offer it again
+	revoked int64     // nothing but a rare hello is said any more
 }
 
 type leader struct {
@@ -90,6 +95,7 @@ func New(config Config) *Peer {
 		waiting:   clock.Never,
 		desiredAt: clock.Never,
 		beatAt:    clock.Never,
+		revoked:   config.Revoked,
 	}
 	p.report.restart()
 	if p.highest.Less(p.stored.Position.Epoch) {
@@ -151,6 +157,7 @@ func (p *Peer) Step(now clock.Now, node Snapshot, chance Chance) []Effect {
 	var effects []Effect
 	effects = append(effects, p.sayHello(now, chance)...)
 	effects = append(effects, p.sendStatus(now, node)...)
+	effects = append(effects, p.offerKey(now)...)
 	return append(effects, p.beat(now, node, chance)...)
 }
 
@@ -165,6 +172,9 @@ func (p *Peer) Next() clock.Now {
 	}
 	if p.welcomed {
 		next = clock.Earliest(next, p.desiredAt, p.beatAt, p.report.at)
+		if p.offer != [32]byte{} {
+			next = clock.Earliest(next, p.offerAt)
+		}
 	}
 	return next
 }

@@ -25,18 +25,24 @@ type Publish struct{ Why string }
 // Announce sends the leader's announcement again: the node has not seen it.
 type Announce struct{}
 
-// Current says that a run has proven to be the node's; Duplicate that it had been replaced by another one
-// before, so that two agents use one identity.
+// Revoke tells the run that its key is no longer the cluster's.
+type Revoke struct{ Message message.Revoked }
+
+// Rotate asks the node for a new key.
+type Rotate struct{}
+
+// KeepKey stores the node's next key, and then says so to the run. It may be stored already.
+type KeepKey struct{ Key [32]byte }
+
+// Current says that a run has proven to be the node's, or that the node's run has proven that it uses another key;
+// Duplicate that it had been replaced by another run before, so that two agents use one identity.
 type Current struct {
 	Run       seal.Run
 	Duplicate bool
 }
 
-// Report is for the store. A report that proves a run may create the node's object.
-type Report struct {
-	Status message.Status
-	Proves bool
-}
+// Report is for the store.
+type Report struct{ Status message.Status }
 
 // Heard says that the node lives; Readings is nil when the message had none.
 type Heard struct{ Readings *message.Readings }
@@ -56,6 +62,9 @@ type Refused struct{ Reason string }
 // Reasons of Refused; they are label values of a metric.
 const (
 	Malformed  = "malformed"   // does not decode
+	NoKey      = "no_key"      // of a node that has not joined
+	Unreadable = "unreadable"  // not sealed with the node's key, for this topic and this run of the master
+	KeyRevoked = "revoked"     // of a node that was removed from the cluster
 	UnknownRun = "unknown_run" // of a run that has not proven to be current
 	Repeated   = "repeated"    // seen before, or overtaken by a newer one
 )
@@ -74,6 +83,9 @@ func (e Ask) String() string {
 
 func (e Publish) String() string { return fmt.Sprintf("publish desired (%s)", e.Why) }
 func (Announce) String() string  { return "announce leader" }
+func (Revoke) String() string    { return "say that the key is revoked" }
+func (Rotate) String() string    { return "ask for a new key" }
+func (e KeepKey) String() string { return fmt.Sprintf("keep key %x", e.Key[:2]) }
 
 func (e Current) String() string {
 	if e.Duplicate {
@@ -86,9 +98,6 @@ func (e Report) String() string {
 	kind := "incremental"
 	if e.Status.Complete {
 		kind = "complete"
-	}
-	if e.Proves {
-		kind += ", proving"
 	}
 	return fmt.Sprintf("report %d pods (%s)", len(e.Status.Pods), kind)
 }

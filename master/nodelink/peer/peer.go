@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"slices"
 	"time"
 
 	"github.com/skerry-edge/skerry/protocol"
@@ -31,7 +32,13 @@ type Peer struct {
 	// zero means that a complete status is needed.
 	status    message.Digest
 	announced connection // the newest connection that any run announced
-	asked     map[message.Resync]clock.Now
+	asked     map[question]clock.Now
+}
+
+// question is something that the node is asked for.
+type question struct {
+	resync message.Resync
+	key    bool // a new one
 }
 
 // pending is a challenge given out and not yet echoed.
@@ -48,9 +55,10 @@ type connection struct {
 
 // Input is one message of the node.
 type Input struct {
-	Channel   string // of package protocol
-	Envelope  seal.Envelope
-	Challenge uint64 // fresh and random; spent when the message is a hello
+	Channel   string        // of package protocol
+	Envelope  seal.Envelope // opened
+	Next      bool          // with the node's next key, not the one in force
+	Challenge uint64        // fresh and random; spent when the message is a hello
 }
 
 // Facts is what the machine needs to know of the rest of the master.
@@ -61,16 +69,41 @@ type Facts struct {
 	Digest    message.Digest   // of its content
 	Sent      bool             // whether it was ever published in this epoch,
 	Published clock.Now        // and when
+	Revoked   int64            // when the node's key was, Unix seconds; 0: it was not
+	Rotate    bool             // the node shall have another key than the one in force
 }
 
 // Run is the node's current run; zero when none has proven to be.
 func (p *Peer) Run() seal.Run { return p.current }
+
+// Knows reports whether the run is current or may prove to be. What another one sends needs no opening, unless it
+// is a hello or a presence mark.
+func (p *Peer) Knows(run seal.Run) bool {
+	return run == p.current || slices.ContainsFunc(p.pending, func(c pending) bool { return c.run == run })
+}
+
+// Unopened takes in that a message came that was not opened, for whatever reason. The run is what it claims.
+func (p *Peer) Unopened(now clock.Now, run seal.Run, reason string, facts Facts) []Effect {
+	effects := []Effect{Refused{reason}}
+	if run != p.current && facts.Revoked == 0 {
+		effects = append(effects, p.askUnknown(now, run, facts)...)
+	}
+	return effects
+}
 
 // Forget makes the next heartbeat fetch a complete status: what was reported may be lost, or overwritten.
 func (p *Peer) Forget() { p.status = message.Digest{} }
 
 // Receive takes in a message of the node.
 func (p *Peer) Receive(now clock.Now, in Input, facts Facts) []Effect {
+	if facts.Revoked != 0 {
+		if in.Channel != protocol.Hello {
+			return []Effect{Refused{KeyRevoked}}
+		}
+		return decode(in, func(message.Hello) []Effect {
+			return []Effect{Refused{KeyRevoked}, Revoke{message.Revoked{Time: facts.Revoked}}}
+		})
+	}
 	switch in.Channel {
 	case protocol.Hello:
 		return decode(in, func(m message.Hello) []Effect { return p.hello(now, in, m, facts) })
@@ -80,11 +113,11 @@ func (p *Peer) Receive(now clock.Now, in Input, facts Facts) []Effect {
 		return decode(in, func(m message.Presence) []Effect { return p.presence(in, m) })
 	case protocol.Beat:
 		return decode(in, func(m message.Heartbeat) []Effect {
-			return p.fromCurrent(now, in, facts, func() []Effect { return p.beat(now, m, facts) })
+			return p.fromCurrent(now, in, facts, func() []Effect { return p.beat(now, in, m, facts) })
 		})
 	case protocol.Response:
 		return decode(in, func(m message.Response) []Effect {
-			return p.fromCurrent(now, in, facts, func() []Effect { return p.response(now, m, facts) })
+			return p.fromCurrent(now, in, facts, func() []Effect { return p.response(now, in, m, facts) })
 		})
 	}
 	return []Effect{Refused{Malformed}}
@@ -100,6 +133,9 @@ func decode[T any](in Input, then func(T) []Effect) []Effect {
 
 // hello is not proof of anything: it may have been recorded. It is answered, and changes nothing but pending.
 func (p *Peer) hello(now clock.Now, in Input, m message.Hello, facts Facts) []Effect {
+	if in.Envelope.Sender == p.current && !p.window.Accept(protocol.Hello, in.Envelope) {
+		return []Effect{Refused{Repeated}}
+	}
 	var effects []Effect
 	if facts.Epoch.Less(m.Highest) {
 		effects = append(effects, Outranked{m.Highest})
@@ -137,9 +173,9 @@ func (p *Peer) challenge(in Input, echo uint64) uint64 {
 // report takes in a status. A complete one that echoes a pending challenge makes its run the current one.
 func (p *Peer) report(now clock.Now, in Input, m message.Status, facts Facts) []Effect {
 	if m.Complete && p.proves(in.Envelope.Sender, m.Echo) {
-		effects := p.makeCurrent(in.Envelope)
+		effects := p.makeCurrent(in)
 		p.heard, p.status = now, m.Digest
-		return append(effects, Heard{}, Report{Status: m, Proves: true})
+		return append(effects, Heard{}, Report{Status: m})
 	}
 	return p.fromCurrent(now, in, facts, func() []Effect {
 		effects := []Effect{Heard{}, Report{Status: m}}
@@ -164,16 +200,14 @@ func (p *Peer) proves(run seal.Run, echo uint64) bool {
 	return false
 }
 
-func (p *Peer) makeCurrent(e seal.Envelope) []Effect {
-	if e.Sender == p.current {
+func (p *Peer) makeCurrent(in Input) []Effect {
+	e := in.Envelope
+	if e.Sender == p.current && !in.Next {
 		p.window.Accept(protocol.Status, e)
 		return nil
 	}
-	duplicate := false
-	for _, run := range p.earlier {
-		duplicate = duplicate || run == e.Sender
-	}
-	if !p.current.IsZero() {
+	duplicate := slices.Contains(p.earlier, e.Sender)
+	if !p.current.IsZero() && e.Sender != p.current {
 		if len(p.earlier) == maxEarlier {
 			p.earlier = append(p.earlier[:0], p.earlier[1:]...)
 		}
@@ -202,10 +236,16 @@ func (p *Peer) presence(in Input, m message.Presence) []Effect {
 	return []Effect{Offline{}}
 }
 
-func (p *Peer) beat(now clock.Now, m message.Heartbeat, facts Facts) []Effect {
+func (p *Peer) beat(now clock.Now, in Input, m message.Heartbeat, facts Facts) []Effect {
 	effects := []Effect{Heard{Readings: &m.Readings}}
-	if m.Status != p.status || p.status.IsZero() {
+	switch {
+	case m.Status != p.status || p.status.IsZero():
 		effects = append(effects, p.ask(now, facts, message.Resync{Status: true}, "the status digest differs")...)
+	case in.Next:
+		effects = append(effects, p.ask(now, facts, message.Resync{Status: true}, "the next key is not in force")...)
+	}
+	if facts.Rotate && !in.Next && p.mayAsk(now, facts, question{key: true}) {
+		effects = append(effects, Rotate{})
 	}
 	switch {
 	case facts.Epoch.Less(m.Applied.Epoch):
@@ -216,10 +256,13 @@ func (p *Peer) beat(now clock.Now, m message.Heartbeat, facts Facts) []Effect {
 	return effects
 }
 
-func (p *Peer) response(now clock.Now, m message.Response, facts Facts) []Effect {
+func (p *Peer) response(now clock.Now, in Input, m message.Response, facts Facts) []Effect {
 	effects := []Effect{Heard{}}
 	if m.WantDesired != nil {
 		effects = append(effects, p.publish(now, facts, repeatGap, "the node asks for it")...)
+	}
+	if m.NextKey != nil && !in.Next { // one key after the other
+		effects = append(effects, KeepKey{m.NextKey.Key})
 	}
 	if m.Frame != nil {
 		effects = append(effects, Frame{m.Frame})
@@ -254,16 +297,23 @@ func (p *Peer) askUnknown(now clock.Now, run seal.Run, facts Facts) []Effect {
 	return p.ask(now, facts, message.Resync{Hello: true}, "the run is not known")
 }
 
-// ask asks at most twice an interval for the same thing.
 func (p *Peer) ask(now clock.Now, facts Facts, what message.Resync, why string) []Effect {
-	if last, ok := p.asked[what]; ok && now.Since(last) < facts.Settings.Heartbeat()/2 {
+	if !p.mayAsk(now, facts, question{resync: what}) {
 		return nil
 	}
-	if p.asked == nil {
-		p.asked = map[message.Resync]clock.Now{}
-	}
-	p.asked[what] = now
 	return []Effect{Ask{Resync: what, Why: why}}
+}
+
+// mayAsk notes a question, and allows the same one at most twice an interval.
+func (p *Peer) mayAsk(now clock.Now, facts Facts, q question) bool {
+	if last, ok := p.asked[q]; ok && now.Since(last) < facts.Settings.Heartbeat()/2 {
+		return false
+	}
+	if p.asked == nil {
+		p.asked = map[question]clock.Now{}
+	}
+	p.asked[q] = now
+	return true
 }
 
 // publish sends the document again unless it was sent less than gap ago and may still be on its way.
