@@ -70,6 +70,7 @@ type Bus struct {
 	err        error  // why there is no connection; nil while there is
 	subscribed map[string]subscription
 	queue      queue
+	reconnect  chan bool // one slot: end this connection; whether the next broker is wanted
 
 	received, sent, lost, oversized counter
 }
@@ -112,6 +113,7 @@ func New(config Config) (*Bus, error) {
 		err:        errNotYet,
 		subscribed: map[string]subscription{},
 		queue:      newQueue(config.QueueMessages, config.QueueBytes),
+		reconnect:  make(chan bool, 1),
 	}
 	return b, b.register(config.Registry)
 }
@@ -151,6 +153,21 @@ func (b *Bus) Connection() (uint64, bool) {
 	return b.number, b.up
 }
 
+// Reconnect takes leave of the broker, whose will stays silent, and makes another connection: to the next broker of
+// the list, or to the same one at once. It does not block, and does nothing while there is no connection, or no other
+// broker that is wanted.
+func (b *Bus) Reconnect(nextBroker bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.up || nextBroker && len(b.config.Brokers) < 2 {
+		return
+	}
+	select {
+	case b.reconnect <- nextBroker:
+	default: // it ends already
+	}
+}
+
 // Err says in one line why there is no connection and what to do; nil while there is one.
 func (b *Bus) Err() error {
 	b.mu.Lock()
@@ -162,6 +179,10 @@ func (b *Bus) Err() error {
 func (b *Bus) connected(number uint64) {
 	b.mu.Lock()
 	b.up, b.number, b.err = true, number, nil
+	select {
+	case <-b.reconnect: // meant the connection before
+	default:
+	}
 	b.queue.clear()
 	for _, filter := range slices.Sorted(maps.Keys(b.subscribed)) {
 		b.queue.force(item{topic: filter, qos: b.subscribed[filter].qos, subscribe: true})

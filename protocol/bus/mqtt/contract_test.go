@@ -43,6 +43,9 @@ type client struct {
 // Close implements bustest.Client.
 func (c client) Close() { c.stop() }
 
+// Reconnect implements bustest.Client: it lets the bus, which tries again by itself, through.
+func (c client) Reconnect() { c.gate.Reconnect() }
+
 // gate is a way to the broker that can be closed.
 type gate struct {
 	dial func(context.Context) (net.Conn, error)

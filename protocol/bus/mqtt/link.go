@@ -110,6 +110,14 @@ func (l *link) serve(ctx context.Context, b *Bus) error {
 		}
 		l.fail(ctx.Err())
 		return ctx.Err()
+	case next := <-b.reconnect:
+		l.client.Disconnect(uint(leaveTimeout.Milliseconds()))
+		err := errSameBroker
+		if next {
+			err = errNextBroker
+		}
+		l.fail(err)
+		return err
 	case err := <-l.lost:
 		return err
 	}
@@ -212,4 +220,6 @@ func isDone(token paho.Token) bool {
 var (
 	errNoAnswer          = errors.New("it does not answer")
 	errNoAcknowledgement = errors.New("it does not acknowledge messages")
+	errSameBroker        = errors.New("another connection is made")
+	errNextBroker        = errors.New("no master answers there; the next broker is tried")
 )

@@ -2,6 +2,7 @@ package mqtt
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"time"
 )
@@ -29,9 +30,15 @@ func (b *Bus) Run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			break
 		}
-		if time.Since(began) > stableAfter {
+		if errors.Is(err, errSameBroker) {
+			b.disconnected(err)
+			continue
+		}
+		stable := time.Since(began) > stableAfter
+		if stable {
 			tries = 0
-		} else {
+		}
+		if !stable || errors.Is(err, errNextBroker) {
 			turn++
 		}
 		err = explain(broker, err)
