@@ -8,6 +8,7 @@ import (
 
 	"github.com/skerry-edge/skerry/edgeagent/logs"
 	"github.com/skerry-edge/skerry/edgeagent/session"
+	"github.com/skerry-edge/skerry/edgeagent/usage"
 	"github.com/skerry-edge/skerry/protocol/stream"
 )
 
@@ -26,6 +27,8 @@ func (a *Agent) serveStream(ctx context.Context, _ string, open stream.Open, con
 		session.Exec(ctx, a.runtime.engine, open, conn)
 	case stream.PortForward:
 		session.Forward(ctx, a.runtime.engine, a.runtime.dial, open, conn)
+	case stream.Usage:
+		usage.Serve(ctx, a.runtime.engine, open, conn)
 	default:
 		conn.Close(stream.End{Error: fmt.Sprintf("this node's agent does not know streams of kind %q", open.Kind), Code: stream.BadRequest})
 	}

@@ -63,6 +63,9 @@ type Engine interface {
 	// ErrStart (the command can't be executed), ErrAway. It is the one call that must not be repeated.
 	Exec(ctx context.Context, id string, x Exec) (code int, err error)
 
+	// Usage reads the counters of every container that runs. One whose counters can't be read is left out.
+	Usage(ctx context.Context) ([]Usage, error)
+
 	// Images lists what is present.
 	Images(ctx context.Context) ([]Image, error)
 
@@ -102,6 +105,15 @@ type Container struct {
 	FinishedAt time.Time // likewise
 	ExitCode   int
 	OOMKilled  bool
+}
+
+// Usage is what one running container has used and uses.
+type Usage struct {
+	ID     string
+	Labels map[string]string
+	At     time.Time     // when the counters were read; differences are exact
+	CPU    time.Duration // of all its processes and all cores, since it started
+	Memory int64         // bytes that it holds and that the kernel can't simply drop: the working set
 }
 
 // Spec is everything that is needed to run one container; nothing in it refers to the API.

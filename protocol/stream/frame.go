@@ -25,6 +25,7 @@ const (
 	Exec        Kind = "exec"         // one more process in a container
 	Attach      Kind = "attach"       // what a container prints from now on
 	PortForward Kind = "port-forward" // a connection to a port of a pod
+	Usage       Kind = "usage"        // what containers use at the moment, a UsageReport; of one pod where UID is set
 )
 
 // Channels, numbered as Kubernetes numbers them. In and Resize go to the node, Out and Err come from it; a

@@ -162,3 +162,18 @@ func FuzzDecode(f *testing.F) {
 		_, _, _ = NewMachine(frame.Stream, Open{}, at(0)).Receive(frame, at(0))
 	})
 }
+
+// A report keeps its figures, and one that no machine can have sent is refused.
+func TestUsageReport(t *testing.T) {
+	want := UsageReport{WindowMilli: 512, Containers: []ContainerUsage{
+		{UID: "u", Container: "c", CPUNano: 250e6, MemoryBytes: 64 << 20}, {UID: "u", Container: "idle"}}}
+	got, err := DecodeUsage(EncodeUsage(want))
+	if err != nil || len(got.Containers) != 2 || got.Containers[0] != want.Containers[0] || got.Window() != 512*time.Millisecond {
+		t.Errorf("decoded %+v, %v", got, err)
+	}
+	for _, absurd := range []ContainerUsage{{CPUNano: 1 << 63}, {MemoryBytes: 1 << 63}} {
+		if r, err := DecodeUsage(EncodeUsage(UsageReport{Containers: []ContainerUsage{absurd}})); err == nil {
+			t.Errorf("%+v was taken", r)
+		}
+	}
+}

@@ -22,6 +22,8 @@ type cgroups struct {
 	memory string   // mount point of the hierarchy with the memory controller; empty: memory can't be limited
 	swap   bool     // swap is accounted for
 	quota  bool     // a share of a core can be enforced
+
+	cpuacct string // mount point of the hierarchy that counts processor time; empty: nothing does
 }
 
 // findCgroups reads what is mounted.
@@ -52,6 +54,9 @@ func findCgroups() (cgroups, error) {
 			if slices.Contains(controllers, "cpu") {
 				cpu = point
 			}
+			if slices.Contains(controllers, "cpuacct") {
+				g.cpuacct = point
+			}
 		case "cgroup2":
 			g.mounts = append(g.mounts, point)
 			unified = point
@@ -62,6 +67,7 @@ func findCgroups() (cgroups, error) {
 	}
 	g.v2 = unified == "/sys/fs/cgroup"
 	if g.v2 {
+		g.cpuacct = unified // v2 counts it in every group, whatever its controllers
 		controllers, err := os.ReadFile(unified + "/cgroup.controllers")
 		if err != nil {
 			return cgroups{}, fmt.Errorf("find the cgroups: %w", err)

@@ -33,6 +33,7 @@ func TestContract(t *testing.T) {
 			WrongArch: wrong,
 			LogDir:    t.TempDir(),
 			Limits:    f.Engine.cgroups.memory != "",
+			Quota:     f.Engine.cgroups.quota,
 			Again: func() engine.Engine {
 				f.again(t)
 				return settled{f.Engine}

@@ -8,6 +8,7 @@
 //	trap CODE [DURATION]    runs until SIGTERM, then exits with CODE, at once or after so long
 //	ignore                  runs for ever and ignores SIGTERM
 //	eat MIB                 allocates and touches so many MiB, then runs as sleep
+//	spin                    keeps one core busy until SIGTERM, then ends as sleep
 //	print TEXT…             writes each TEXT as a line to stdout and exits 0
 //	check KIND ARG…         exits 0 if it is as said, else writes what it found to stderr and exits 1:
 //	                        check env KEY VALUE · check noenv KEY · check dir PATH · check host NAME ·

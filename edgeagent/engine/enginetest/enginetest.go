@@ -30,6 +30,7 @@ type World struct {
 	LogDir string // where container logs may go; empty: nowhere
 	NetNS  string // a network namespace to join; empty: the engine's own
 	Limits bool   // memory limits work here
+	Quota  bool   // limits of processor time work here
 }
 
 // patience bounds each wait for something that is sure to come.
@@ -37,7 +38,7 @@ const patience = 30 * time.Second
 
 // Run checks the contract. factory is called once for each sub-test.
 func Run(t *testing.T, factory func(t *testing.T) World) {
-	for _, group := range []map[string]func(*testing.T, *bench){images, starts, stops, specs, restarts, execs} {
+	for _, group := range []map[string]func(*testing.T, *bench){images, starts, stops, specs, restarts, execs, usages} {
 		for name, check := range group {
 			t.Run(name, func(t *testing.T) {
 				b := &bench{World: factory(t), uid: newUID()}

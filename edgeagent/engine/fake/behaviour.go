@@ -20,6 +20,9 @@ type Behaviour struct {
 	StopCode  int
 
 	Unstartable bool // there is no such command
+
+	CPUMilli    int64 // thousandths of a core that it keeps busy
+	MemoryBytes int64 // that it holds
 }
 
 // terminated is the exit code of a process that SIGTERM ended.
@@ -56,8 +59,16 @@ func behave(spec engine.Spec, program func(engine.Spec) Behaviour) Behaviour {
 	case "ignore":
 		return Behaviour{Ignores: true}
 	case "eat":
-		if size := int64(number(arg(1))) << 20; spec.MemoryBytes > 0 && size > spec.MemoryBytes {
+		size := int64(number(arg(1))) << 20
+		if spec.MemoryBytes > 0 && size > spec.MemoryBytes {
 			return Behaviour{Ends: true, Code: killed, OOM: true}
+		}
+		forever.MemoryBytes = size
+		return forever
+	case "spin":
+		forever.CPUMilli = 1000
+		if spec.CPUMilli > 0 {
+			forever.CPUMilli = min(forever.CPUMilli, spec.CPUMilli)
 		}
 		return forever
 	case "print":

@@ -30,6 +30,7 @@ func TestContract(t *testing.T) {
 			Again:     func() engine.Engine { return e },
 			Reboot:    e.Reboot,
 			Limits:    true,
+			Quota:     true,
 		}
 	})
 }

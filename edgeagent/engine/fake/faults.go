@@ -18,6 +18,7 @@ const (
 	Stop   Call = "stop"
 	Remove Call = "remove"
 	Exec   Call = "exec"
+	Usage  Call = "usage"
 )
 
 // Fail makes the next calls of one kind come to these errors, one each, without any effect.

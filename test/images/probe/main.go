@@ -5,6 +5,7 @@
 //	trap CODE [DURATION]    runs until SIGTERM, then exits with CODE, at once or after so long
 //	ignore                  runs for ever and ignores SIGTERM
 //	eat MIB                 allocates and touches so many MiB, then runs as sleep
+//	spin                    keeps one core busy until SIGTERM, then ends as sleep
 //	print TEXT…             writes each TEXT as a line to stdout and exits 0
 //	lines N [DURATION]      writes N numbered lines, every third to stderr, one each DURATION; 0: for ever
 //	cat                     copies stdin to stdout
@@ -91,6 +92,12 @@ func run(verb string, args []string, term <-chan os.Signal) error {
 		eaten := eat(n)
 		sleep(0, term)
 		_ = eaten[len(eaten)-1] // keeps it from being collected
+	case "spin":
+		go func() {
+			for {
+			}
+		}()
+		sleep(0, term)
 	case "print":
 		for _, text := range args {
 			fmt.Println(text)
