@@ -13,6 +13,7 @@ import (
 	"github.com/skerry-edge/skerry/protocol/clock"
 	"github.com/skerry-edge/skerry/protocol/message"
 	"github.com/skerry-edge/skerry/protocol/seal"
+	"github.com/skerry-edge/skerry/protocol/seal/sealtest"
 )
 
 // A burst of small frames, within what credit allows, waits for a slow node as a whole; a flood is bounded, by
@@ -35,8 +36,10 @@ func TestABurstOfSmallFramesFindsRoom(t *testing.T) {
 			broker := bus.NewMemory(bus.MemoryConfig{})
 			client, master := broker.Client(bus.ClientConfig{ID: "n1"}), broker.Client(bus.ClientConfig{ID: "master"})
 			now := clock.Now{Wall: time.Unix(1_800_000_000, 0), Boot: time.Hour}
+			keys := sealtest.NewCluster("default").NewNode("n1")
 			link := masterlink.New(masterlink.Config{
 				Bus: client, Topics: topics, Node: "n1", Run: seal.Run{Number: 1}, Disk: nothing{}, Local: nothing{},
+				LeaderKey: keys.Cluster.Verify(), Box: keys.Box(), Keys: keys,
 				Settings: message.Settings{HeartbeatMillis: 10_000, TimeoutMillis: 30_000},
 				Clock:    func() clock.Now { return now }, Rand: rand.Reader, Logger: zerolog.Nop(),
 			})

@@ -93,7 +93,7 @@ func (l *Link) apply(b *batch, now clock.Now, r report) {
 func applyNode(b *batch, now clock.Now, r report) error {
 	key := resource.Nodes.Key("", r.node)
 	rec, exists := b.Get(key)
-	if len(r.status.Node) == 0 {
+	if !exists && !r.status.Complete || exists && len(r.status.Node) == 0 {
 		return nil
 	}
 	var reported corev1.Node

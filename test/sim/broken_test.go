@@ -12,7 +12,6 @@ import (
 	"github.com/skerry-edge/skerry/master/resource"
 	"github.com/skerry-edge/skerry/protocol/bus"
 	"github.com/skerry-edge/skerry/protocol/message"
-	"github.com/skerry-edge/skerry/protocol/seal"
 )
 
 // TestBrokenPartsAreNoticed plants one mistake at a time and plays seeds until an invariant breaks. docs/simulation.md
@@ -143,8 +142,13 @@ func (b *boastful) Statuses() (uint64, []message.PodStatus) {
 
 // byName gives every status the uid of the pod that has the name now.
 func byName(w *World, p bus.Packet) bus.Packet {
-	envelope, err := seal.Read(p.Payload)
-	if channel(p.Topic) != "status" || err != nil || w.master.dead {
+	if channel(p.Topic) != "status" || w.master.dead {
+		return p
+	}
+	name, _, _ := w.topics.Parse(p.Topic)
+	keys := w.node(name).keys
+	envelope, err := keys.Master().Open(p.Topic, w.master.self, p.Payload)
+	if err != nil {
 		return p
 	}
 	status, err := message.Decode[message.Status](envelope.Body)
@@ -156,7 +160,7 @@ func byName(w *World, p bus.Packet) bus.Packet {
 			status.Pods[i].UID = string(w.pod(rec).UID)
 		}
 	}
-	p.Payload = seal.Write(envelope.Sender, envelope.Sequence, message.Encode(status))
+	p.Payload = keys.Box().Seal(p.Topic, envelope.Sender, w.master.self, envelope.Sequence, message.Encode(status))
 	return p
 }
 

@@ -67,7 +67,7 @@ func (w *World) checkPacket(p bus.Packet) {
 		return
 	}
 	name, _, _ := w.topics.Parse(p.Topic)
-	envelope, err := seal.Read(p.Payload)
+	envelope, err := w.node(name).keys.Box().Open(p.Topic, seal.Run{}, p.Payload)
 	if err != nil {
 		w.fail("a desired state does not open: %w", err)
 		return

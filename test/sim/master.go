@@ -30,6 +30,7 @@ type master struct {
 	w       *World
 	machine *machine
 	run     uint32
+	self    seal.Run
 	started clock.Now
 	dead    bool
 	crashIn int // writes until it crashes; 0: it doesn't
@@ -76,8 +77,10 @@ func (w *World) startMaster() {
 	m.link = &actor{name: "nodelink", machine: m.machine, stopped: stopped, woken: true}
 	m.runner = &actor{name: "planners", machine: m.machine, stopped: stopped, woken: true}
 	m.line = w.newLine("master", m.machine, nil)
+	m.self = seal.Run{Number: m.run, Nonce: w.random.Uint64()}
 	l := nodelink.New(nodelink.Config{
-		Store: &client{m, "nodelink"}, Bus: m.line.client, Topics: w.topics, Run: seal.Run{Number: m.run, Nonce: w.random.Uint64()},
+		Store: &client{m, "nodelink"}, Bus: m.line.client, Topics: w.topics, Run: m.self,
+		Cluster: w.cluster.Name, Key: w.cluster.Keys.Exchange, Sign: w.cluster.Sign,
 		Master: "master", Settings: w.options.Settings, Clock: m.machine.now, Rand: w.random, Logger: zerolog.Nop(), Wake: m.link.wake,
 	})
 	m.link.step = l.Step

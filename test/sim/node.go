@@ -16,9 +16,13 @@ import (
 	"github.com/skerry-edge/skerry/edgeagent/network"
 	"github.com/skerry-edge/skerry/edgeagent/plan"
 	"github.com/skerry-edge/skerry/edgeagent/reconcile"
+	"github.com/skerry-edge/skerry/master/change"
+	"github.com/skerry-edge/skerry/master/resource"
+	"github.com/skerry-edge/skerry/master/store"
 	"github.com/skerry-edge/skerry/protocol/clock"
 	"github.com/skerry-edge/skerry/protocol/message"
 	"github.com/skerry-edge/skerry/protocol/seal"
+	"github.com/skerry-edge/skerry/protocol/seal/sealtest"
 )
 
 // node is a device: its engine, disk and networks outlive the agents on it.
@@ -30,6 +34,7 @@ type node struct {
 	ends    int // of agents and of the machine
 	engine  *fake.Engine
 	disk    *agentDisk
+	keys    *sealtest.Node
 	nets    map[string]string
 	slept   time.Duration // how long the engine's call under way lasts
 	ticker  *actor        // the engine's
@@ -53,7 +58,7 @@ type agent struct {
 }
 
 func (w *World) newNode(name string) *node {
-	n := &node{w: w, name: name, machine: w.newMachine(), disk: newAgentDisk(), nets: map[string]string{}, book: newBook()}
+	n := &node{w: w, name: name, machine: w.newMachine(), disk: newAgentDisk(), keys: w.cluster.NewNode(name), nets: map[string]string{}, book: newBook()}
 	n.newEngine()
 	n.ticker = &actor{name: name + " engine", machine: n.machine, stopped: func() bool { return false }, due: forever}
 	n.ticker.step = func(clock.Now) (clock.Now, error) {
@@ -62,6 +67,16 @@ func (w *World) newNode(name string) *node {
 		return n.engine.Next(), nil
 	}
 	return n
+}
+
+// node is the device of this name.
+func (w *World) node(name string) *node {
+	for _, n := range w.nodes {
+		if n.name == name {
+			return n
+		}
+	}
+	panic("there is no node " + name)
 }
 
 func (n *node) newEngine() {
@@ -73,6 +88,15 @@ func (n *node) newEngine() {
 			return ctx.Err()
 		},
 	})
+}
+
+// join makes the node's keys known to the cluster. They outlive the node's disk here: joining is not what is tried.
+func (n *node) join(s store.Store) error {
+	_, err := s.Commit(context.Background(), []change.Change{{
+		Key: change.Key{Kind: resource.NodeKeyKind, Name: n.name}, Reason: "the node joins",
+		Value: resource.EncodeNodeKey(resource.NodeKey{Key: n.keys.Public()}),
+	}})
+	return err
 }
 
 // start begins a run of the agent.
@@ -113,6 +137,7 @@ func (n *node) start() {
 	}
 	l = masterlink.New(masterlink.Config{
 		Bus: a.line.client, Topics: w.topics, Node: n.name, Run: seal.Run{Number: n.disk.runs, Nonce: w.random.Uint64()},
+		LeaderKey: w.cluster.Verify(), Box: n.keys.Box(), Keys: n.keys, Revoked: n.keys.RevokedAt,
 		BootID: n.bootID(), Settings: message.Settings{HeartbeatMillis: 10_000, TimeoutMillis: 30_000},
 		Disk: disk, Local: seam, Clock: n.machine.now, Rand: w.random, Logger: zerolog.Nop(), Wake: a.link.wake,
 	})

@@ -11,6 +11,7 @@ import (
 	"github.com/skerry-edge/skerry/protocol"
 	"github.com/skerry-edge/skerry/protocol/bus"
 	"github.com/skerry-edge/skerry/protocol/message"
+	"github.com/skerry-edge/skerry/protocol/seal/sealtest"
 )
 
 // Options say what a World is made of.
@@ -50,6 +51,7 @@ type World struct {
 	failure error
 
 	topics   protocol.Topics
+	cluster  sealtest.Cluster
 	bus      *bus.Memory
 	weather  weather
 	lines    []*line
@@ -81,6 +83,7 @@ func New(options Options) *World {
 		options: options,
 		random:  rand.New(rand.NewSource(options.Seed)),
 		topics:  topics,
+		cluster: sealtest.NewCluster("default"),
 		bus:     bus.NewMemory(bus.MemoryConfig{Held: true, Queue: 1 << 16}),
 		isCut:   map[string]int{},
 		sent:    map[string]int{},
@@ -93,6 +96,9 @@ func New(options Options) *World {
 	for i := range options.Nodes {
 		n := w.newNode(fmt.Sprintf("n%d", i+1))
 		w.nodes = append(w.nodes, n)
+		if err := n.join(&client{w.master, "joining"}); err != nil {
+			w.fail("%s joins: %w", n.name, err)
+		}
 		n.start()
 	}
 	return w

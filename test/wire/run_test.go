@@ -35,13 +35,16 @@ func TestShells(t *testing.T) {
 	frames := &counter{}
 	master := nodelink.New(nodelink.Config{
 		Store: w.store, Bus: line, Topics: topics, Run: seal.Run{Number: 1}, Settings: settings,
+		Cluster: cluster.Name, Key: cluster.Keys.Exchange, Sign: cluster.Sign,
 		Frames: frames, Clock: source, Rand: rand.Reader, Logger: zerolog.Nop(),
 	})
-	local := &still{}
+	local, keys := &still{}, cluster.NewNode("n1")
+	w.join("n1", keys)
 	var agent *masterlink.Link
 	client := broker.Client(bus.ClientConfig{ID: "n1", Will: func(n uint64) (string, []byte) { return agent.Will(n) }})
 	agent = masterlink.New(masterlink.Config{
 		Bus: client, Topics: topics, Node: "n1", Run: seal.Run{Number: 1}, Settings: settings,
+		LeaderKey: cluster.Verify(), Box: keys.Box(), Keys: keys,
 		Disk: &disk{}, Local: local, Clock: source, Rand: rand.Reader, Logger: zerolog.Nop(),
 	})
 	for _, c := range []*bus.Client{line, client} {

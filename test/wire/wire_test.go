@@ -167,7 +167,8 @@ func TestAnEndedPodStaysEnded(t *testing.T) {
 	equal(t, "what the node is told", n.wanted["u1"].Status.Phase, corev1.PodFailed)
 }
 
-// Deleting a Node tells its agent, explicitly, to run nothing; reporting on does not bring the Node back.
+// Deleting a Node tells its agent, explicitly, to run nothing; reporting on does not bring the Node back, nor does
+// another run. With its key revoked the agent is told so; with a new one it is a node again.
 func TestADeletedNodeRunsNothing(t *testing.T) {
 	w := newWorld(t, 1)
 	n := w.addNode("n1")
@@ -185,6 +186,29 @@ func TestADeletedNodeRunsNothing(t *testing.T) {
 	if _, ok := w.seenOf("n1"); ok {
 		t.Error("its last-seen record is still there")
 	}
+	n.restart()
+	w.advance(time.Minute)
+	equal(t, "in its next run the node runs", n.pods(), "")
+
+	w.join("n1", n.keys, func(k *resource.NodeKey) { k.Revoked = 77 })
+	w.advance(time.Minute)
+	equal(t, "the agent was told that it was removed at", n.keys.RevokedAt, 77)
+	equal(t, "what its link says", n.link.Health().Revoked, 77)
+	var said []string
+	w.seen = func(p bus.Packet) {
+		if _, channel, _ := w.topics.Parse(p.Topic); p.Up && p.Client == "n1" {
+			said = append(said, channel)
+		}
+	}
+	n.restart()
+	w.advance(10 * time.Minute)
+	w.seen = nil
+	equal(t, "in ten minutes it says", strings.Join(said, ", "), "presence, hello")
+	equal(t, "then the node runs", n.pods(), "")
+
+	n.keys = cluster.NewNode("n1-again")
+	n.keys.Name = "n1"
+	w.join("n1", n.keys)
 	n.restart()
 	w.advance(time.Second)
 	equal(t, "after it joined again the node runs", n.pods(), "a/u1 Running")

@@ -27,9 +27,13 @@ import (
 	"github.com/skerry-edge/skerry/protocol/clock"
 	"github.com/skerry-edge/skerry/protocol/message"
 	"github.com/skerry-edge/skerry/protocol/seal"
+	"github.com/skerry-edge/skerry/protocol/seal/sealtest"
 )
 
-var settings = message.Settings{HeartbeatMillis: 10_000, TimeoutMillis: 30_000}
+var (
+	settings = message.Settings{HeartbeatMillis: 10_000, TimeoutMillis: 30_000}
+	cluster  = sealtest.NewCluster("default")
+)
 
 // world is one master, its nodes and the broker between them.
 type world struct {
@@ -84,6 +88,7 @@ func (w *world) startMaster() {
 	w.metrics = prometheus.NewRegistry()
 	w.master = nodelink.New(nodelink.Config{
 		Store: w.store, Bus: w.line, Topics: w.topics, Run: seal.Run{Number: w.run, Nonce: w.random.Uint64()},
+		Cluster: cluster.Name, Key: cluster.Keys.Exchange, Sign: cluster.Sign,
 		Master: "m", Settings: settings, Frames: masterFrames{w}, Rand: w.random, Logger: zerolog.Nop(),
 		Registerer: w.metrics, Wake: func() { w.woken = true },
 	})
@@ -103,6 +108,9 @@ func (w *world) restartMaster() {
 		for rec := range old.List(r.Kind, "") {
 			w.commit(change.Change{Key: rec.Key, Value: rec.Value})
 		}
+	}
+	for rec := range old.List(resource.NodeKeyKind, "") {
+		w.commit(change.Change{Key: rec.Key, Value: rec.Value})
 	}
 	w.startMaster()
 }
@@ -298,6 +306,7 @@ func (f masterFrames) Deliver(node string, frame []byte) {
 type device struct {
 	w      *world
 	name   string
+	keys   *sealtest.Node
 	disk   *disk
 	run    uint32
 	client *bus.Client
@@ -326,11 +335,21 @@ type disk struct {
 }
 
 func (w *world) addNode(name string) *device {
-	d := &device{w: w, name: name, disk: &disk{}, memory: 1 << 30, wanted: map[string]*corev1.Pod{}}
+	d := &device{w: w, name: name, keys: cluster.NewNode(name), disk: &disk{}, memory: 1 << 30, wanted: map[string]*corev1.Pod{}}
+	w.join(name, d.keys)
 	w.nodes = append(w.nodes, d)
 	slices.SortFunc(w.nodes, func(a, b *device) int { return strings.Compare(a.name, b.name) })
 	d.start()
 	return d
+}
+
+// join makes keys those of a node, as joining does.
+func (w *world) join(name string, keys *sealtest.Node, edits ...func(*resource.NodeKey)) {
+	record := resource.NodeKey{Key: keys.Public()}
+	for _, edit := range edits {
+		edit(&record)
+	}
+	w.commit(change.Change{Key: change.Key{Kind: resource.NodeKeyKind, Name: name}, Value: resource.EncodeNodeKey(record)})
 }
 
 // start begins another run on the same disk.
@@ -341,6 +360,7 @@ func (d *device) start() {
 	d.client = w.bus.Client(bus.ClientConfig{ID: d.name, Will: func(n uint64) (string, []byte) { return d.link.Will(n) }})
 	d.link = masterlink.New(masterlink.Config{
 		Bus: d.client, Topics: w.topics, Node: d.name, Run: seal.Run{Number: d.run, Nonce: w.random.Uint64()},
+		LeaderKey: cluster.Verify(), Box: d.keys.Box(), Keys: d.keys, Revoked: d.keys.RevokedAt,
 		BootID: "b", Settings: settings, Disk: d.disk, Local: d, Frames: d, Rand: w.random, Logger: zerolog.Nop(),
 		Wake: func() { d.woken = true },
 	})

@@ -37,7 +37,7 @@ func (p *Peer) Leader(now clock.Now, e seal.Envelope, chance Chance) []Effect {
 	case first:
 		// Reconnections are spread already, by the back-off.
 		p.helloAt = now
-	case !p.welcomed && p.waiting.IsNever():
+	case !p.welcomed && p.waiting.IsNever() && p.revoked == 0:
 		p.helloAt = clock.Earliest(p.helloAt, now.Add(fraction(p.settings.Heartbeat(), chance)))
 	}
 	return effects

@@ -15,6 +15,7 @@ import (
 	"github.com/skerry-edge/skerry/protocol/clock"
 	"github.com/skerry-edge/skerry/protocol/message"
 	"github.com/skerry-edge/skerry/protocol/seal"
+	"github.com/skerry-edge/skerry/protocol/seal/sealtest"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
@@ -25,6 +26,10 @@ var (
 	first  = digest("a")
 	second = digest("b")
 )
+
+const leaderTopic = "skerry/default/m/leader"
+
+var cluster = sealtest.NewCluster("default")
 
 func digest(s string) message.Digest { return message.DigestOf([]byte(s)) }
 
@@ -48,7 +53,7 @@ type script struct {
 func newScript(stored Head, highest message.Epoch) *script {
 	s := &script{now: clock.Now{Boot: time.Hour}, challenge: 0x100}
 	s.peer = New(Config{
-		Stored: stored, Highest: highest,
+		Stored: stored, Highest: highest, LeaderTopic: leaderTopic, LeaderKey: cluster.Verify(),
 		Settings: message.Settings{HeartbeatMillis: 10_000, TimeoutMillis: 30_000},
 	})
 	s.node = Snapshot{Version: 1, Node: []byte("node"), Pods: []message.PodStatus{{UID: "u1", Status: []byte("pending")}}}
@@ -67,7 +72,7 @@ func (s *script) chance() Chance {
 
 func (s *script) envelope(r seal.Run, m any) seal.Envelope {
 	s.sequence++
-	return seal.Envelope{Version: seal.Plain, Sender: r, Sequence: s.sequence, Body: message.Encode(m)}
+	return seal.Envelope{Version: seal.Sealed, Sender: r, Sequence: s.sequence, Body: message.Encode(m)}
 }
 
 func (s *script) event(format string, args ...any) {
@@ -118,7 +123,9 @@ func (s *script) connect(number uint64) *script {
 
 func (s *script) leader(r seal.Run, e message.Epoch) *script {
 	s.event("run %d leads, epoch %s", r.Number, e)
-	s.do(s.peer.Leader(s.now, s.envelope(r, message.Leader{Epoch: e}), s.chance()))
+	m := message.Leader{Epoch: e}
+	m.Signature = cluster.Sign(m.SigningInput(leaderTopic, r.Number, r.Nonce))
+	s.do(s.peer.Leader(s.now, s.envelope(r, m), s.chance()))
 	return s.step()
 }
 
