@@ -178,7 +178,11 @@ func (p *Peer) report(now clock.Now, in Input, m message.Status, facts Facts) []
 		return append(effects, Heard{}, Report{Status: m})
 	}
 	return p.fromCurrent(now, in, facts, func() []Effect {
-		effects := []Effect{Heard{}, Report{Status: m}}
+		var effects []Effect
+		if in.Next {
+			effects = append(effects, Current{Run: p.current}) // its next key was proven, and could not be put in force
+		}
+		effects = append(effects, Heard{}, Report{Status: m})
 		if !m.Complete && m.Base != p.status {
 			// What it says of each pod is newer than all that came before; what came between is missing.
 			p.Forget()
