@@ -21,14 +21,14 @@ func serve(ctx context.Context, e engine.Engine, open stream.Open, conn stream.C
 	wait func(context.Context, stream.Conn) bool) stream.End {
 	first, err := e.Usage(ctx)
 	if err != nil {
-		return stream.End{Error: err.Error()}
+		return stream.End{Error: err.Error(), Code: stream.BadRequest}
 	}
 	if !wait(ctx, conn) {
 		return stream.End{Error: "the measurement was broken off"}
 	}
 	second, err := e.Usage(ctx)
 	if err != nil {
-		return stream.End{Error: err.Error()}
+		return stream.End{Error: err.Error(), Code: stream.BadRequest}
 	}
 	if err := conn.Write(stream.Out, stream.EncodeUsage(report(first, second, open.UID))); err != nil {
 		return stream.End{Error: err.Error()}

@@ -114,7 +114,7 @@ func TestEngineAway(t *testing.T) {
 	b := newBoard(t)
 	for _, faults := range [][]error{{engine.ErrAway}, {nil, engine.ErrAway}} {
 		b.Fail(fake.Usage, faults...)
-		if r, end := b.ask(t, "", func() {}); end.Error == "" || r.Containers != nil {
+		if r, end := b.ask(t, "", func() {}); end.Error == "" || end.Code != stream.BadRequest || r.Containers != nil {
 			t.Errorf("%v: ended with %+v, after %+v", faults, end, r)
 		}
 	}

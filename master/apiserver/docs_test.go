@@ -46,7 +46,7 @@ func TestDocs(t *testing.T) {
 func docsTable() string {
 	var out strings.Builder
 	out.WriteString("| group and version | kind | short | verbs | subresources | field selectors |\n| --- | --- | --- | --- | --- | --- |\n")
-	for _, r := range slices.Concat(resource.All, resource.Reviews) {
+	for _, r := range slices.Concat(resource.All, resource.Measured, resource.Reviews) {
 		can := strings.Join(verbs(r), ", ")
 		if !r.ReadOnly && !r.Asked {
 			can = "all"

@@ -123,6 +123,9 @@ func (c *call) dispatch() error {
 	if c.res.Asked {
 		return c.review()
 	}
+	if c.res.Measured {
+		return c.measured()
+	}
 	switch c.verb {
 	case verbList:
 		return c.list()

@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"net/http"
+	"slices"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
@@ -89,7 +90,7 @@ func (u user) rules() authorizationv1.SubjectRulesReviewStatus {
 			Verbs: []string{verbCreate}, APIGroups: []string{r.GVK.Group}, Resources: []string{r.Plural()},
 		})
 	}
-	for _, r := range resource.All {
+	for _, r := range slices.Concat(resource.All, resource.Measured) {
 		readable := authorizationv1.ResourceRule{Verbs: readingVerbs, APIGroups: []string{r.GVK.Group}}
 		if u.may(verbGet, r.GVR().GroupResource(), "") {
 			readable.Resources = append(readable.Resources, r.Plural())

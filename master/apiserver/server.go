@@ -79,6 +79,7 @@ type Server struct {
 	snapshots *snapshots
 	limits    *limits
 	metrics   *metrics
+	asks      chan struct{} // places for questions to nodes, see measure
 	ending    chan struct{} // closed when Run ends: watches end too
 }
 
@@ -96,9 +97,10 @@ func New(c Config) (*Server, error) {
 		resources: map[schema.GroupVersion]map[string]*resource.Resource{},
 		snapshots: newSnapshots(c.Clock),
 		limits:    newLimits(c.MaxRequests, c.MaxWatches),
+		asks:      make(chan struct{}, maxAsks),
 		ending:    make(chan struct{}),
 	}
-	served := slices.Concat(c.Resources, resource.Reviews)
+	served := slices.Concat(c.Resources, resource.Measured, resource.Reviews)
 	for _, r := range served {
 		gv := r.GVK.GroupVersion()
 		if s.resources[gv] == nil {

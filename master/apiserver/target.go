@@ -103,7 +103,7 @@ func (t target) verb(method string, query url.Values) string {
 // lasts reports whether a request may last as long as a watch, and is counted among those.
 func (t target) lasts(verb string) bool {
 	if t.res == nil || t.subresource == "" {
-		return verb == verbWatch
+		return verb == verbWatch || t.res != nil && t.res.Measured
 	}
 	for _, sub := range subresourcesOf(t.res) {
 		if sub.name == t.subresource {
@@ -117,6 +117,9 @@ func (t target) lasts(verb string) bool {
 func verbs(r *resource.Resource) []string {
 	if r.Asked {
 		return []string{verbCreate}
+	}
+	if r.Measured {
+		return []string{verbGet, verbList}
 	}
 	if r.ReadOnly {
 		return []string{verbGet, verbList, verbWatch}

@@ -39,6 +39,60 @@ var NodeMetrics = &Resource{
 	Render:       renderNodeMetrics,
 }
 
+// PodMetrics is metrics.k8s.io/v1beta1 PodMetrics, for kubectl top pod. They lie nowhere: the pods' nodes are asked
+// each time.
+var PodMetrics = &Resource{
+	Kind:       "pods.metrics.k8s.io",
+	GVK:        metricsv1beta1.SchemeGroupVersion.WithKind("PodMetrics"),
+	Namespaced: true,
+	ReadOnly:   true,
+	Measured:   true,
+	New:        func() Object { return &metricsv1beta1.PodMetrics{} },
+	NewList:    func() runtime.Object { return &metricsv1beta1.PodMetricsList{} },
+
+	Columns: []metav1.TableColumnDefinition{
+		nameColumn,
+		column("CPU", "string", "Cores in use by all containers, in thousandths."),
+		column("Memory", "string", "Memory in use by all containers."),
+		column("Window", "string", "What the figures are the average of."),
+	},
+	Row: row(func(m *metricsv1beta1.PodMetrics, _ time.Time) []any {
+		var cpu, memory quantity.Quantity
+		for _, c := range m.Containers {
+			cpu.Add(*c.Usage.Cpu())
+			memory.Add(*c.Usage.Memory())
+		}
+		cpu.RoundUp(quantity.Milli)
+		return []any{m.Name, cpu.String(), memory.String(), m.Window.Duration.String()}
+	}),
+}
+
+// ContainerUse is what one container was measured to use.
+type ContainerUse struct {
+	Name        string
+	CPUNano     int64 // billionths of a core
+	MemoryBytes int64
+}
+
+// NewPodMetrics makes a pod's figures from what its node measured in the window that ended at a time.
+func NewPodMetrics(pod metav1.Object, ended time.Time, window time.Duration, use []ContainerUse) *metricsv1beta1.PodMetrics {
+	at := metav1.NewTime(ended).Rfc3339Copy()
+	m := &metricsv1beta1.PodMetrics{
+		ObjectMeta: metav1.ObjectMeta{
+			Name: pod.GetName(), Namespace: pod.GetNamespace(), Labels: pod.GetLabels(), CreationTimestamp: at,
+		},
+		Timestamp: at, Window: metav1.Duration{Duration: window}, Containers: []metricsv1beta1.ContainerMetrics{},
+	}
+	m.SetGroupVersionKind(PodMetrics.GVK)
+	for _, u := range use {
+		m.Containers = append(m.Containers, metricsv1beta1.ContainerMetrics{Name: u.Name, Usage: corev1.ResourceList{
+			corev1.ResourceCPU:    *quantity.NewScaledQuantity(u.CPUNano, quantity.Nano),
+			corev1.ResourceMemory: *quantity.NewQuantity(u.MemoryBytes, quantity.BinarySI),
+		}})
+	}
+	return m
+}
+
 // renderNodeMetrics makes a node's figures; nil where there are none: for the record of the master's own
 // connection, for a node that has not yet sent a heartbeat to this master, and for one that has not yet
 // measured its processor: that takes two samples.

@@ -19,6 +19,9 @@ var All = []*Resource{
 	NodeMetrics,
 }
 
+// Measured lists the kinds that nodes are asked for. The store holds nothing of them, so they are not among All.
+var Measured = []*Resource{PodMetrics}
+
 // Reviews lists the kinds that are questions. The store holds nothing of them, so they are not among All.
 var Reviews = []*Resource{SelfSubjectReviews, SelfSubjectAccessReviews, SelfSubjectRulesReviews}
 

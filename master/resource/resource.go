@@ -33,6 +33,7 @@ type Resource struct {
 	Volatile   bool // lives in memory only
 	ReadOnly   bool // clients may only get, list and watch it
 	Asked      bool // a question: clients may only create it, and get the answer; see Reviews
+	Measured   bool // made at each request from what nodes say then: clients may get and list it, not watch
 
 	New     func() Object
 	NewList func() runtime.Object
