@@ -16,6 +16,7 @@ import (
 
 	"github.com/skerry-edge/skerry/protocol"
 	"github.com/skerry-edge/skerry/protocol/bus/mqtt"
+	"github.com/skerry-edge/skerry/protocol/seal"
 )
 
 // access decides who may connect and what they may publish and read.
@@ -23,7 +24,8 @@ type access struct {
 	mochi.HookBase
 	cluster        string
 	topics         protocol.Topics
-	node, master   [sha256.Size]byte // hashes of the passwords: equal lengths compare in constant time
+	accounts       Accounts
+	master         [sha256.Size]byte // hash of the password
 	masters        bool              // there is an account for them
 	server         *mochi.Server
 	log            zerolog.Logger
@@ -35,13 +37,13 @@ type access struct {
 
 func newAccess(config Config, server *mochi.Server) *access {
 	return &access{
-		cluster: config.Cluster,
-		topics:  config.Topics,
-		node:    sha256.Sum256([]byte(config.NodePassword)),
-		master:  sha256.Sum256([]byte(config.MasterPassword)),
-		masters: config.MasterPassword != "",
-		server:  server,
-		log:     config.Log,
+		cluster:  config.Cluster,
+		topics:   config.Topics,
+		accounts: config.Accounts,
+		master:   sha256.Sum256([]byte(config.MasterPassword)),
+		masters:  config.MasterPassword != "",
+		server:   server,
+		log:      config.Log,
 	}
 }
 
@@ -68,22 +70,30 @@ func (a *access) OnConnect(cl *mochi.Client, pk packets.Packet) error {
 
 // OnConnectAuthenticate checks account, client id and will. mochi itself publishes any will anywhere.
 func (a *access) OnConnectAuthenticate(cl *mochi.Client, pk packets.Packet) bool {
-	user := string(pk.Connect.Username)
-	want, clientID := a.node, mqtt.NodeClientID(a.cluster, user)
-	if user == MasterUser && a.masters {
-		want = a.master
-		clientID = mqtt.MasterClientID(a.cluster, "")
-	} else if protocol.CheckLevel(user) != nil {
+	user, password := string(pk.Connect.Username), sha256.Sum256(pk.Connect.Password)
+	var known, itsID bool
+	switch {
+	case user == MasterUser:
+		known = a.masters && subtle.ConstantTimeCompare(password[:], a.master[:]) == 1
+		itsID = strings.HasPrefix(cl.ID, mqtt.MasterClientID(a.cluster, ""))
+	case user == seal.JoinUser:
+		known = a.accounts.Join(password)
+		_, itsID = mqtt.ParseJoinClientID(a.cluster, cl.ID)
+	case protocol.CheckLevel(user) != nil:
 		a.refuse(cl, "its user name is no node name")
 		return false
+	default:
+		for _, right := range a.accounts.Node(user) {
+			known = known || subtle.ConstantTimeCompare(password[:], right[:]) == 1
+		}
+		itsID = cl.ID == mqtt.NodeClientID(a.cluster, user)
 	}
-	got := sha256.Sum256(pk.Connect.Password)
 	switch {
-	case subtle.ConstantTimeCompare(got[:], want[:]) == 0:
+	case !known:
 		a.refuse(cl, "wrong password")
-	case user == MasterUser && !strings.HasPrefix(cl.ID, clientID), user != MasterUser && cl.ID != clientID:
+	case !itsID:
 		a.refuse(cl, "its client id is not that of its user")
-	case pk.Connect.WillFlag && !a.may(user, pk.Connect.WillTopic, true):
+	case pk.Connect.WillFlag && !a.may(user, cl.ID, pk.Connect.WillTopic, true):
 		a.refuse(cl, "its will is for a topic that it may not publish to")
 	default:
 		return true
@@ -100,19 +110,33 @@ func (a *access) OnSessionEstablished(cl *mochi.Client, _ packets.Packet) {
 
 // OnACLCheck implements the access rules; topic is a filter when somebody subscribes.
 func (a *access) OnACLCheck(cl *mochi.Client, topic string, write bool) bool {
-	return a.may(string(cl.Properties.Username), topic, write)
+	return a.may(string(cl.Properties.Username), cl.ID, topic, write)
 }
 
-// written are the channels that a node publishes to.
-var written = []string{protocol.Hello, protocol.Beat, protocol.Presence, protocol.Status, protocol.Response}
+// What a node publishes, and what is left of its rights when it was removed from the cluster.
+var (
+	written        = []string{protocol.Hello, protocol.Beat, protocol.Presence, protocol.Status, protocol.Response}
+	writtenRemoved = []string{protocol.Hello, protocol.Presence}
+)
 
-func (a *access) may(user, topic string, write bool) bool {
-	if user == MasterUser {
+func (a *access) may(user, clientID, topic string, write bool) bool {
+	switch user {
+	case MasterUser:
 		return true
+	case seal.JoinUser:
+		id, _ := mqtt.ParseJoinClientID(a.cluster, clientID)
+		return write && topic == a.topics.Join(id, protocol.JoinAsk) || !write && topic == a.topics.Join(id, protocol.JoinAnswer)
+	}
+	channels := written
+	if a.accounts.Removed(user) {
+		if !write {
+			return topic == a.topics.Leader() || topic == a.topics.Node(user, protocol.Request)
+		}
+		channels = writtenRemoved
 	}
 	if write {
 		node, channel, ok := a.topics.Parse(topic)
-		return ok && node == user && slices.Contains(written, channel)
+		return ok && node == user && slices.Contains(channels, channel)
 	}
 	return topic == a.topics.Leader() || strings.HasPrefix(topic, a.topics.Node(user, ""))
 }

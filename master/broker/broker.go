@@ -2,6 +2,7 @@ package broker
 
 import (
 	"context"
+	"crypto/sha256"
 	"crypto/tls"
 	"fmt"
 	"log/slog"
@@ -46,13 +47,26 @@ type Config struct {
 	// Listener accepts the nodes' TCP connections; Run closes it.
 	Listener net.Listener
 	TLS      *tls.Config // nil: no encryption, for tests
-	// NodePassword is what every node shows, each with its name as the user.
-	NodePassword string
+	// Accounts are those of the nodes and of who joins.
+	Accounts Accounts
 	// MasterPassword is the password of MasterUser; empty: nobody has that account.
 	MasterPassword string
 	MaxNodes       int // 0 means DefaultMaxNodes
 	Log            zerolog.Logger
 	Registry       prometheus.Registerer // nil: no metrics
+}
+
+// Accounts knows who may connect. Its methods answer at once and are called from many goroutines. Passwords travel as
+// their SHA-256: they are random, and equal lengths compare in constant time.
+type Accounts interface {
+	// Node are the passwords that the node of this name may show; none: there is no such node. Nobody changes what is
+	// returned.
+	Node(name string) [][sha256.Size]byte
+	// Removed reports whether the node was removed from the cluster: it may still ask, and be told so.
+	Removed(name string) bool
+	// Join reports whether this is the password of a join token, also of one that is no longer good: that it is not
+	// is for the master to say.
+	Join(password [sha256.Size]byte) bool
 }
 
 // Broker serves from Run on.

@@ -3,6 +3,7 @@ package broker
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -19,10 +20,11 @@ import (
 	"github.com/skerry-edge/skerry/protocol"
 	"github.com/skerry-edge/skerry/protocol/bus"
 	"github.com/skerry-edge/skerry/protocol/bus/mqtt"
+	"github.com/skerry-edge/skerry/protocol/seal"
 )
 
 const (
-	password = "the join secret"
+	password = "the node's password"
 	patience = 20 * time.Second
 )
 
@@ -35,6 +37,25 @@ func testTopics(t *testing.T) protocol.Topics {
 	return topics
 }
 
+// accounts are nodes that all have the same password, one that was removed, and one join token.
+type accounts struct{}
+
+const (
+	removed      = "removed"
+	joinPassword = "the token's password"
+)
+
+func (accounts) Node(name string) [][sha256.Size]byte {
+	if name == "nobody" {
+		return nil
+	}
+	return [][sha256.Size]byte{sha256.Sum256([]byte("its next one")), sha256.Sum256([]byte(password))}
+}
+
+func (accounts) Removed(name string) bool { return name == removed }
+
+func (accounts) Join(hash [sha256.Size]byte) bool { return hash == sha256.Sum256([]byte(joinPassword)) }
+
 // serve runs a broker without TLS on a loopback port.
 func serve(t *testing.T, change func(*Config)) (b *Broker, address string) {
 	t.Helper()
@@ -42,7 +63,7 @@ func serve(t *testing.T, change func(*Config)) (b *Broker, address string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config := Config{Topics: testTopics(t), Cluster: "test", Listener: listener, NodePassword: password, Log: zerolog.Nop()}
+	config := Config{Topics: testTopics(t), Cluster: "test", Listener: listener, Accounts: accounts{}, Log: zerolog.Nop()}
 	if change != nil {
 		change(&config)
 	}
@@ -141,6 +162,19 @@ func TestAccounts(t *testing.T) {
 		want   byte
 	}{
 		"a node":            {func(p *packets.ConnectPacket) {}, packets.Accepted},
+		"its next password": {func(p *packets.ConnectPacket) { p.Password = []byte("its next one") }, packets.Accepted},
+		"who has no key":    {func(p *packets.ConnectPacket) { setNode(p, "nobody") }, refused},
+		"a removed node": {func(p *packets.ConnectPacket) {
+			setNode(p, removed)
+			setWill(p, topics.Node(removed, protocol.Presence))
+		}, packets.Accepted},
+		"who joins":         {func(p *packets.ConnectPacket) { setJoin(p, "a1") }, packets.Accepted},
+		"with a will":       {func(p *packets.ConnectPacket) { setJoin(p, "a1"); setWill(p, topics.Node("a1", protocol.Presence)) }, refused},
+		"with a node's id":  {func(p *packets.ConnectPacket) { setJoin(p, "a1"); p.ClientIdentifier = mqtt.NodeClientID("test", "n1") }, refused},
+		"without an id":     {func(p *packets.ConnectPacket) { setJoin(p, "") }, refused},
+		"with a filter":     {func(p *packets.ConnectPacket) { setJoin(p, "+") }, refused},
+		"with a node's key": {func(p *packets.ConnectPacket) { setJoin(p, "a1"); p.Password = []byte(password) }, refused},
+		"a node, by token":  {func(p *packets.ConnectPacket) { p.Password = []byte(joinPassword) }, refused},
 		"wrong password":    {func(p *packets.ConnectPacket) { p.Password = []byte("guess") }, refused},
 		"longer password":   {func(p *packets.ConnectPacket) { p.Password = []byte(password + "x") }, refused},
 		"no password":       {func(p *packets.ConnectPacket) { p.PasswordFlag = false }, refused},
@@ -186,6 +220,86 @@ func TestAccounts(t *testing.T) {
 	}
 	if b.access.refused.Load() == 0 {
 		t.Error("no refusal was counted")
+	}
+}
+
+func setNode(p *packets.ConnectPacket, name string) {
+	p.Username, p.ClientIdentifier = name, mqtt.NodeClientID("test", name)
+}
+
+func setJoin(p *packets.ConnectPacket, id string) {
+	p.Username, p.Password, p.ClientIdentifier = seal.JoinUser, []byte(joinPassword), mqtt.JoinClientID("test", id)
+}
+
+// login lets in who sends this packet.
+func login(t *testing.T, address string, packet *packets.ConnectPacket) peer {
+	t.Helper()
+	p := dial(t, address)
+	p.send(packet)
+	if ack, ok := p.read().(*packets.ConnackPacket); !ok || ack.ReturnCode != packets.Accepted {
+		t.Fatalf("not let in: %v", ack)
+	}
+	return p
+}
+
+// Who joins has the topics of its own attempt, and a removed node what it needs to be told so.
+func TestAccessRulesOfStrangers(t *testing.T) {
+	t.Parallel()
+	b, address := serve(t, nil)
+	topics := testTopics(t)
+	inbox := bus.NewInbox(1000, func() {})
+	if err := startMaster(t, b).Subscribe("#", 1, inbox); err != nil {
+		t.Fatal(err)
+	}
+	joining, gone := connectPacket("x"), connectPacket("x")
+	setJoin(joining, "a1")
+	setNode(gone, removed)
+	for name, c := range map[string]struct {
+		packet         *packets.ConnectPacket
+		publish, drops []string // the last of publish shows that all before has been seen
+		reads, doesNot []string
+	}{
+		"who joins": {
+			joining,
+			[]string{topics.Join("a1", protocol.JoinAsk)},
+			[]string{topics.Join("a2", protocol.JoinAsk), topics.Join("a1", protocol.JoinAnswer), topics.Node("a1", protocol.Hello), topics.Leader()},
+			[]string{topics.Join("a1", protocol.JoinAnswer)},
+			[]string{topics.Join("a2", protocol.JoinAnswer), topics.AllJoins(protocol.JoinAnswer), topics.Join("a1", "#"), topics.Leader(),
+				topics.Node("a1", protocol.Desired), "#"},
+		},
+		"a removed node": {
+			gone,
+			[]string{topics.Node(removed, protocol.Presence), topics.Node(removed, protocol.Hello)},
+			[]string{topics.Node(removed, protocol.Status), topics.Node(removed, protocol.Beat), topics.Node(removed, protocol.Response)},
+			[]string{topics.Node(removed, protocol.Request), topics.Leader()},
+			[]string{topics.Node(removed, protocol.Desired), topics.Node(removed, "#"), topics.Node(removed, "+")},
+		},
+	} {
+		p := login(t, address, c.packet)
+		for _, topic := range append(c.drops, c.publish...) {
+			p.send(publishPacket(topic, 0, "x"))
+		}
+		got := map[string]bool{}
+		eventually(t, name+": the last message arrives", func() bool {
+			for _, m := range inbox.Drain() {
+				got[m.Topic] = true
+			}
+			return got[c.publish[len(c.publish)-1]]
+		})
+		for _, topic := range c.drops {
+			if got[topic] {
+				t.Errorf("%s publishes %s", name, topic)
+			}
+		}
+		for may, filters := range map[bool][]string{true: c.reads, false: c.doesNot} {
+			for _, filter := range filters {
+				p.send(subscribePacket(filter))
+				ack, is := p.read().(*packets.SubackPacket)
+				if !is || len(ack.ReturnCodes) != 1 || (ack.ReturnCodes[0] <= 1) != may {
+					t.Errorf("%s subscribes to %s: %v, want %v", name, filter, ack, may)
+				}
+			}
+		}
 	}
 }
 

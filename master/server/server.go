@@ -104,6 +104,7 @@ func (s *Server) assemble() (err error) {
 	})
 	s.link = nodelink.New(nodelink.Config{
 		Store: s.store, Bus: s.bus, Topics: topics, Run: run, Master: host, Settings: s.config.settings(),
+		Cluster: s.config.Cluster, Key: s.id.keys.Exchange,
 		Sign:   func(message []byte) []byte { return s.id.sign(message) },
 		Frames: s.mux, Clock: s.loops.link.Clock(daemon.Clock), Rand: rand.Reader, Logger: s.daemon.Log, Registerer: s.daemon.Registry,
 	})
@@ -148,9 +149,9 @@ func (s *Server) assembleBus(topics protocol.Topics, certificates *certificates,
 	_, s.mqttPort, _ = net.SplitHostPort(listener.Addr().String())
 	embedded, err := broker.New(broker.Config{
 		Topics: topics, Cluster: s.config.Cluster, Listener: listener,
-		TLS:          &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certificates.get},
-		NodePassword: seal.Token{Secret: s.id.join}.JoinPassword(),
-		Log:          s.daemon.Log, Registry: s.daemon.Registry,
+		TLS:      &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certificates.get},
+		Accounts: newAccounts(s.store, s.id.keys.Exchange, s.config.Cluster),
+		Log:      s.daemon.Log, Registry: s.daemon.Registry,
 	})
 	if err != nil {
 		return errors.Join(err, listener.Close())

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -98,6 +99,15 @@ func listenAgain(t *testing.T, address string) net.Listener {
 	return l
 }
 
+// everybody has the same password.
+type everybody struct{}
+
+func (everybody) Node(string) [][sha256.Size]byte {
+	return [][sha256.Size]byte{sha256.Sum256([]byte(password))}
+}
+func (everybody) Removed(string) bool         { return false }
+func (everybody) Join([sha256.Size]byte) bool { return false }
+
 func embedded(t *testing.T) *rig {
 	a, certificate := authority(t)
 	address := freePort(t)
@@ -105,7 +115,7 @@ func embedded(t *testing.T) *rig {
 	r.start = func() {
 		b, err := broker.New(broker.Config{
 			Topics: topics(t), Cluster: cluster, Listener: listenAgain(t, address),
-			TLS: &tls.Config{Certificates: []tls.Certificate{*certificate}}, NodePassword: password, MasterPassword: r.password, Log: zerolog.Nop(),
+			TLS: &tls.Config{Certificates: []tls.Certificate{*certificate}}, Accounts: everybody{}, MasterPassword: r.password, Log: zerolog.Nop(),
 		})
 		if err != nil {
 			t.Fatal(err)
