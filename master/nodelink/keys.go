@@ -3,6 +3,7 @@ package nodelink
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/skerry-edge/skerry/master/change"
 	"github.com/skerry-edge/skerry/master/resource"
@@ -25,10 +26,19 @@ type keys struct {
 	boxes  map[[32]byte]*seal.Box // by the node's key; made when they are first needed
 }
 
-// target is a run of an agent, and the box that it can open.
+// target is a run of an agent, and the box that it can open, which is of one of the node's keys.
 type target struct {
-	box *seal.Box
 	run seal.Run
+	key [32]byte
+	box *seal.Box
+}
+
+// good are the keys that the node may use.
+func (k *keys) good() [][32]byte {
+	if k.record.Next == [32]byte{} {
+		return [][32]byte{k.record.Key}
+	}
+	return [][32]byte{k.record.Key, k.record.Next}
 }
 
 // box is the node's box for one of its keys.
@@ -54,25 +64,22 @@ func (l *Link) openSelf() (err error) {
 	return err
 }
 
-// open opens a message with the node's key, or with the one that it is changing to.
-func (l *Link) open(name string, k *keys, early bool, m bus.Message) (e seal.Envelope, key [32]byte, err error) {
+// open opens a message with the node's key, or with the one that it is changing to, and says who sent it.
+func (l *Link) open(name string, k *keys, early bool, m bus.Message) (e seal.Envelope, from target, err error) {
 	to := l.config.Run
 	if early {
 		to = seal.Run{} // it is for whichever master comes
 	}
-	for _, key := range [][32]byte{k.record.Key, k.record.Next} {
-		if key == [32]byte{} {
+	for _, key := range k.good() {
+		var box *seal.Box
+		if box, err = l.box(name, k, key); err != nil {
 			continue
 		}
-		box, errB := l.box(name, k, key)
-		if errB != nil {
-			return seal.Envelope{}, key, errB
-		}
 		if e, err = box.Open(m.Topic, to, m.Payload); err == nil {
-			return e, key, nil
+			return e, target{run: e.Sender, key: key, box: box}, nil
 		}
 	}
-	return seal.Envelope{}, [32]byte{}, err
+	return seal.Envelope{}, target{}, err
 }
 
 // readKeys takes over all keys of the store.
@@ -108,7 +115,7 @@ func (l *Link) observeKey(name string, rec change.Record) {
 	k := &keys{name: name, record: record, rev: rec.Rev, boxes: map[[32]byte]*seal.Box{}}
 	l.keys[name] = k
 	if old != nil {
-		for _, key := range [][32]byte{record.Key, record.Next} {
+		for _, key := range k.good() {
 			if box := old.boxes[key]; box != nil {
 				k.boxes[key] = box
 			}
@@ -116,6 +123,9 @@ func (l *Link) observeKey(name string, rec change.Record) {
 		if old.record.Key != record.Key {
 			l.publish[name] = true // what is retained was sealed for the key before
 		}
+	}
+	if record.Revoked != 0 && (old == nil || old.record.Revoked == 0) {
+		l.publish[name] = true // which takes back what is retained
 	}
 	n := l.nodes[name]
 	switch {
@@ -126,23 +136,18 @@ func (l *Link) observeKey(name string, rec change.Record) {
 		}
 		l.log.Info().Str("node", name).Msg("node removed from the cluster")
 		l.dropNode(name)
-	case n.key != record.Key && n.key != record.Next:
+	case !slices.Contains(k.good(), n.current.key):
 		l.dropNode(name) // another device has the name now, or the old key is no longer good
 	}
 }
 
-// setConversation notes that a run has proven itself, with the box that the message was opened with. A next key is in
-// force from then on.
+// setConversation notes that a run has proven itself. Its key is in force from then on.
 func (l *Link) setConversation(name string, with target) {
-	n, k := l.nodes[name], l.keys[name]
-	n.current = with
+	l.nodes[name].current = with
 	l.setCurrent(name, with)
-	if next := k.record.Next; next != [32]byte{} && k.boxes[next] == with.box {
-		n.key = next
+	if k := l.keys[name]; with.key == k.record.Next {
 		l.useKey(name, k)
-		return
 	}
-	n.key = k.record.Key
 }
 
 // dropNode forgets a node's conversation.
@@ -154,7 +159,7 @@ func (l *Link) dropNode(name string) {
 // useKey makes the key that a proven run uses the node's only one.
 func (l *Link) useKey(name string, k *keys) {
 	next := k.record
-	next.Key, next.Next = k.record.Next, [32]byte{}
+	next.Key, next.Next, next.Rotated = k.record.Next, [32]byte{}, l.rotate[name]
 	if l.writeKey(name, k, next, "the node uses its new key") {
 		l.log.Info().Str("node", name).Msg("node has a new key")
 	}
@@ -169,7 +174,7 @@ func (l *Link) keepNext(name string, from target, key [32]byte) {
 			return
 		}
 		next := k.record
-		next.Next, next.Rotated = key, l.rotate[name]
+		next.Next = key
 		if !l.writeKey(name, k, next, "the node has made a new key") {
 			return // the node offers it again
 		}

@@ -51,7 +51,7 @@ type line struct {
 	connected bool
 	number    uint64
 	changedAt clock.Now // when it last went up or down
-	proofAt   clock.Now // when the connection began, or the last message arrived
+	proofAt   clock.Now // when the connection began, or the last message arrived that was certainly new
 	probeAt   clock.Now
 	proven    time.Duration // when the newest probe that has come back was sent, by the boot clock
 	written   time.Duration // proven as it was last recorded
@@ -77,10 +77,11 @@ func (l *Link) receiveProbe(now clock.Now, payload []byte) {
 	if err != nil || envelope.Sender != l.config.Run {
 		return
 	}
-	l.line.proofAt = now
-	if p, err := message.Decode[probe](envelope.Body); err == nil && p.Sent <= now.Boot {
-		l.line.proven = max(l.line.proven, p.Sent)
+	p, err := message.Decode[probe](envelope.Body)
+	if err != nil || p.Sent > now.Boot || p.Sent <= l.line.proven {
+		return // one that came before proves nothing now
 	}
+	l.line.proofAt, l.line.proven = now, p.Sent
 }
 
 // followLine notices a change of the connection, sends the probe, and records whether the line is up and how far

@@ -89,8 +89,7 @@ type Link struct {
 // node is one node's conversation.
 type node struct {
 	peer      peer.Peer
-	current   target    // the run that has proven to be,
-	key       [32]byte  // and the node's key that it uses
+	current   target    // the run that has proven to be
 	sent      bool      // its newest document was published in this epoch,
 	published clock.Now // then
 }

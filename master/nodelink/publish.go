@@ -39,6 +39,11 @@ func (l *Link) publishDesired(now clock.Now) {
 	slices.Sort(names)
 	view, room := l.config.Store.View(), l.line.connected
 	for _, name := range slices.Compact(names) {
+		k := l.keys[name]
+		if k != nil && k.record.Revoked != 0 {
+			room = l.takeBack(now, name, room)
+			continue
+		}
 		doc, send, err := l.book.Update(view, name, room && l.publish[name])
 		if err != nil {
 			delete(l.publish, name)
@@ -51,7 +56,6 @@ func (l *Link) publishDesired(now clock.Now) {
 			}
 			continue
 		}
-		k := l.keys[name]
 		if k == nil {
 			delete(l.publish, name) // whoever joins under this name asks for it
 			continue
@@ -75,8 +79,24 @@ func (l *Link) publishDesired(now clock.Now) {
 	}
 }
 
-// sendDesired publishes a document for whichever run of the node comes. It is retained, also for a node that was
-// removed: what the broker keeps is then a document that lists nothing.
+// takeBack deletes what the broker retains for a node that was removed: its key may be in wrong hands, and nothing that
+// it opens is to lie about. That nothing is retained stops no pod; the agent is told by a message of its own. It
+// reports whether there is room for more.
+func (l *Link) takeBack(now clock.Now, name string, room bool) bool {
+	l.publish[name] = true
+	if !room {
+		return false
+	}
+	if err := l.config.Bus.Publish(l.config.Topics.Node(name, protocol.Desired), nil, 1, true); err != nil {
+		l.log.Warn().Err(err).Str("node", name).Msg("desired state of a removed node not taken back")
+		l.retry(now)
+		return false
+	}
+	delete(l.publish, name)
+	return true
+}
+
+// sendDesired publishes a document for whichever run of the node comes.
 func (l *Link) sendDesired(name string, k *keys, doc message.Desired) error {
 	box, err := l.box(name, k, k.record.Key)
 	if err != nil {

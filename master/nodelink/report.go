@@ -25,6 +25,7 @@ const (
 // report is a status to be written.
 type report struct {
 	node   string
+	key    [32]byte // that it was sealed with
 	status message.Status
 }
 
@@ -70,6 +71,11 @@ func (l *Link) writeBatch(now clock.Now, reports []report) error {
 
 // apply adds to the batch what a report changes. A part that doesn't decode is left out; the rest counts.
 func (l *Link) apply(b *batch, now clock.Now, r report) {
+	record, _, err := nodeKey(b, r.node)
+	if err != nil || record.Revoked != 0 || r.key != record.Key && r.key != record.Next {
+		l.log.Info().Err(err).Str("node", r.node).Msg("report of a node refused: its key has changed meanwhile")
+		return
+	}
 	if err := applyNode(b, now, r); err != nil {
 		l.log.Warn().Err(err).Str("node", r.node).Msg("report of a node refused")
 	}
@@ -125,25 +131,24 @@ func applyNode(b *batch, now clock.Now, r report) error {
 	return nil
 }
 
-// own notes in the node's key which object belongs to it, if none did before. It reports false for a node whose object
-// was deleted or whose key is no longer good.
-func own(b *batch, node *corev1.Node, exists bool) (bool, error) {
-	key := change.Key{Kind: resource.NodeKeyKind, Name: node.Name}
-	rec, _ := b.Get(key)
+// nodeKey is what the batch knows of a node's key.
+func nodeKey(b *batch, node string) (resource.NodeKey, change.Record, error) {
+	rec, _ := b.Get(change.Key{Kind: resource.NodeKeyKind, Name: node})
 	if !rec.Exists() {
-		return false, nil
+		return resource.NodeKey{}, rec, errors.New("it has none")
 	}
 	record, err := resource.DecodeNodeKey(rec.Value)
-	switch {
-	case err != nil:
-		return false, err
-	case record.Revoked != 0:
-		return false, nil
-	case record.Node != "":
-		return exists && record.Node == node.UID, nil
+	return record, rec, err
+}
+
+// own reports whether the node's object is the one that belongs to its key, and makes it so if none did before.
+func own(b *batch, node *corev1.Node, exists bool) (bool, error) {
+	record, rec, err := nodeKey(b, node.Name)
+	if err != nil || record.Node != "" {
+		return exists && record.Node == node.UID, err
 	}
 	record.Node = node.UID
-	b.put(change.Change{Key: key, Base: rec.Rev, Value: resource.EncodeNodeKey(record), Reason: "the node has an object"})
+	b.put(change.Change{Key: rec.Key, Base: rec.Rev, Value: resource.EncodeNodeKey(record), Reason: "the node has an object"})
 	return true, nil
 }
 

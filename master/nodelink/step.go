@@ -196,6 +196,9 @@ func (l *Link) receiveAll(now clock.Now) error {
 	return nil
 }
 
+// mostBytes bounds what is opened, on the channels whose messages are small; on the others the bus does.
+var mostBytes = map[string]int{protocol.Hello: 1 << 10, protocol.Beat: 1 << 8, protocol.Presence: 1 << 8}
+
 // receive opens a message with the node's key and gives it to the node's machine. A run that the machine doesn't know
 // can't have sealed anything for this one but a hello or a presence mark: the rest of it is not opened.
 func (l *Link) receive(now clock.Now, name, channel string, m bus.Message) error {
@@ -205,7 +208,7 @@ func (l *Link) receive(now clock.Now, name, channel string, m bus.Message) error
 		return nil
 	}
 	envelope, err := seal.Parse(m.Payload)
-	if err != nil {
+	if most, bounded := mostBytes[channel]; err != nil || bounded && len(m.Payload) > most {
 		l.refuse(name, peer.Malformed)
 		return nil
 	}
@@ -215,7 +218,7 @@ func (l *Link) receive(now clock.Now, name, channel string, m bus.Message) error
 		l.unopened(now, name, k, n, envelope.Sender, peer.UnknownRun)
 		return nil
 	}
-	envelope, key, err := l.open(name, k, early, m)
+	opened, from, err := l.open(name, k, early, m)
 	if err != nil {
 		if early {
 			l.refuse(name, peer.Unreadable)
@@ -224,10 +227,7 @@ func (l *Link) receive(now clock.Now, name, channel string, m bus.Message) error
 		}
 		return nil
 	}
-	if !m.Retained {
-		l.line.proofAt = now
-	}
-	in := peer.Input{Channel: channel, Envelope: envelope, Next: key == k.record.Next}
+	in := peer.Input{Channel: channel, Envelope: opened, Next: from.key == k.record.Next}
 	head := l.book.Head(name)
 	switch {
 	case channel == protocol.Hello:
@@ -238,22 +238,27 @@ func (l *Link) receive(now clock.Now, name, channel string, m bus.Message) error
 	case !n.peer.Run().IsZero():
 		head = l.head(now, name) // the first of a new epoch
 	}
-	from := target{box: k.boxes[key], run: envelope.Sender}
 	for _, effect := range n.peer.Receive(now, in, l.facts(n, k, head)) {
 		l.do(now, name, from, effect)
 	}
 	return nil
 }
 
-// unopened has the node's machine decide whether to ask the run that a header names who it is.
+// unopened has the node's machine decide whether to ask the run that a header names who it is. A node that changes its
+// key may use either.
 func (l *Link) unopened(now clock.Now, name string, k *keys, n *node, run seal.Run, reason string) {
-	box, err := l.box(name, k, k.record.Key)
-	if err != nil {
-		l.refuse(name, reason)
-		return
-	}
-	for _, effect := range n.peer.Unopened(now, run, reason, l.facts(n, k, l.book.Head(name))) {
-		l.do(now, name, target{box: box, run: run}, effect)
+	effects := n.peer.Unopened(now, run, reason, l.facts(n, k, l.book.Head(name)))
+	for _, effect := range effects {
+		ask, asks := effect.(peer.Ask)
+		if !asks {
+			l.do(now, name, target{}, effect)
+			continue
+		}
+		for _, key := range k.good() {
+			if box, err := l.box(name, k, key); err == nil {
+				l.do(now, name, target{run: run, key: key, box: box}, ask)
+			}
+		}
 	}
 }
 
@@ -292,8 +297,9 @@ func (l *Link) do(now clock.Now, name string, from target, effect peer.Effect) {
 	case peer.Announce:
 		l.announcement.wanted = true
 	case peer.Report:
-		l.reports = append(l.reports, report{node: name, status: e.Status})
+		l.reports = append(l.reports, report{node: name, key: from.key, status: e.Status})
 	case peer.Heard:
+		l.line.proofAt = now
 		l.seen.heard(now, name, e.Readings)
 	case peer.Offline:
 		l.log.Info().Str("node", name).Msg("node's connection ended")
