@@ -49,7 +49,11 @@ func (l *Link) start() error {
 	if err != nil {
 		return fmt.Errorf("read the highest epoch: %w", err)
 	}
-	if position.Serial != 0 && l.config.Revoked == 0 {
+	switch {
+	case l.config.Revoked != 0:
+		head := l.runNothing(peer.Head{Position: position, Digest: digest}) // what was left running ends
+		position, digest = head.Position, head.Digest
+	case position.Serial != 0:
 		if content, err := decodeStored(digest, stored); err == nil {
 			l.config.Local.Accept(content)
 		} else {
@@ -187,6 +191,7 @@ func (l *Link) do(now clock.Now, effects []peer.Effect) {
 			l.log.Info().Stringer("desired", e.Desired).Msg("master answered")
 		case peer.Unanswered:
 			l.log.Warn().Msg("no master answers; the stored desired state goes on")
+			l.reconnect(true)
 		}
 	}
 }

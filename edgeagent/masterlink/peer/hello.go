@@ -68,11 +68,14 @@ func (p *Peer) sayHello(now clock.Now, chance Chance) []Effect {
 	if now.Reached(p.leaderHeard.Add(leaderSilence)) {
 		p.leaderHeard, p.helloAt = now, now
 	}
+	if p.revoked != 0 && p.saidHello {
+		p.helloAt = later(p.helloAt, p.helloSent.Add(leaderSilence)) // whatever connections and leaders come
+	}
 	if now.Reached(p.helloAt) {
 		if p.challenge == 0 {
 			p.challenge = chance.Challenge
 		}
-		p.helloSent = now
+		p.helloSent, p.saidHello = now, true
 		if p.revoked != 0 {
 			p.helloAt = now.Add(leaderSilence)
 		} else {

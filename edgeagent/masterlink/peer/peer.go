@@ -61,6 +61,7 @@ type Peer struct {
 
 	helloAt    clock.Now
 	helloSent  clock.Now
+	saidHello  bool
 	challenge  uint64    // of the hello that waits for an answer; 0: none does
 	waiting    clock.Now // since when; Never: not
 	unanswered bool
@@ -130,6 +131,9 @@ func (p *Peer) Answered() bool { return !p.unanswered }
 
 // Settings are those in force.
 func (p *Peer) Settings() message.Settings { return p.settings }
+
+// Head is the document on disk.
+func (p *Peer) Head() Head { return p.stored }
 
 // Stored says that a document, or its position, is on disk.
 func (p *Peer) Stored(head Head) {
