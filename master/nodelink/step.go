@@ -212,6 +212,10 @@ func (l *Link) receive(now clock.Now, name, channel string, m bus.Message) error
 		l.refuse(name, peer.Malformed)
 		return nil
 	}
+	if k.record.Revoked != 0 && channel != protocol.Hello {
+		l.refuse(name, peer.KeyRevoked)
+		return nil
+	}
 	n := l.node(name)
 	early := channel == protocol.Hello || channel == protocol.Presence
 	if !early && !n.peer.Knows(envelope.Sender) {
