@@ -194,6 +194,7 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	a.loops.link.Started(daemon.Clock(), a.link.Wake)
 	parts.Go(func() error { return a.link.Run(ctx) })
 	parts.Go(func() error { return a.keepIdentity(ctx) })
+	parts.Go(func() error { return a.disk.Reserve(ctx) })
 	a.daemon.Ready()
 	err = parts.Wait()
 	log.Info().Msg("the agent has ended; containers go on running")

@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 	bolt "go.etcd.io/bbolt"
 
+	"github.com/skerry-edge/skerry/protocol/ballast"
 	"github.com/skerry-edge/skerry/protocol/message"
 )
 
@@ -23,9 +24,11 @@ type Config struct {
 
 // Disk is an open data directory. All methods may be called from several goroutines.
 type Disk struct {
-	dir string
-	db  *bolt.DB
-	run uint32
+	dir     string
+	log     zerolog.Logger
+	ballast *ballast.Ballast
+	db      *bolt.DB
+	run     uint32
 
 	mu       sync.Mutex // one writer at a time; guards what follows
 	epoch    message.Epoch
@@ -56,8 +59,13 @@ func Open(cfg Config) (*Disk, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make data directory: %w", err)
 	}
+	d := &Disk{dir: cfg.Dir, log: cfg.Log}
+	var err error
+	if d.ballast, err = ballast.New(ballast.Config{Dir: cfg.Dir, Bytes: reserved}); err != nil {
+		cfg.Log.Warn().Err(err).Msg("no room is reserved for the agent, should the disk become full")
+	}
 	path := filepath.Join(cfg.Dir, fileName)
-	db, err := openFile(path, cfg.LockTimeout)
+	db, err := d.openFile(path, cfg.LockTimeout)
 	if errors.Is(err, errCorrupt) {
 		aside, moveErr := setAside(path)
 		if moveErr != nil {
@@ -65,12 +73,12 @@ func Open(cfg Config) (*Disk, error) {
 		}
 		cfg.Log.Error().Err(err).Str("kept_as", aside).
 			Msg("the agent's database can't be read; starting with an empty one: the master sends the desired state again, until then nothing new is started")
-		db, err = openFile(path, cfg.LockTimeout)
+		db, err = d.openFile(path, cfg.LockTimeout)
 	}
 	if err != nil {
 		return nil, err
 	}
-	d := &Disk{dir: cfg.Dir, db: db}
+	d.db = db
 	if err := d.begin(cfg.Log); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -80,7 +88,7 @@ func Open(cfg Config) (*Disk, error) {
 // begin counts the run and reads what is small. A value that can't be read must not keep the agent from starting,
 // now and at each try: it is dropped, and the rest is kept.
 func (d *Disk) begin(log zerolog.Logger) error {
-	err := d.db.Update(func(tx *bolt.Tx) error {
+	err := d.update(func(tx *bolt.Tx) error {
 		node, content := tx.Bucket(nodeBucket), tx.Bucket(contentBucket)
 		var err error
 		if d.run, err = load[uint32](node, runKey); err != nil {
@@ -143,7 +151,7 @@ func (d *Disk) Close() error {
 
 // put writes values into the node's bucket, in one commit.
 func (d *Disk) put(doing string, change func(tx *bolt.Tx, node *bolt.Bucket) error) error {
-	err := d.db.Update(func(tx *bolt.Tx) error { return change(tx, tx.Bucket(nodeBucket)) })
+	err := d.update(func(tx *bolt.Tx) error { return change(tx, tx.Bucket(nodeBucket)) })
 	if err != nil {
 		return fmt.Errorf("%s: %w", doing, err)
 	}

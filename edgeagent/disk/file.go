@@ -11,15 +11,17 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 	bolterr "go.etcd.io/bbolt/errors"
+
+	"github.com/skerry-edge/skerry/protocol/ballast"
 )
 
 // errCorrupt marks a database that can't be read.
 var errCorrupt = errors.New("the agent's database is damaged")
 
 // openFile opens the database, and makes an empty one if there is none.
-func openFile(path string, timeout time.Duration) (*bolt.DB, error) {
+func (d *Disk) openFile(path string, timeout time.Duration) (*bolt.DB, error) {
 	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
-		if err := createFile(path, timeout); err != nil {
+		if err := d.save(func() error { return createFile(path, timeout) }); err != nil {
 			return nil, err
 		}
 	}
@@ -29,6 +31,9 @@ func openFile(path string, timeout time.Duration) (*bolt.DB, error) {
 	}
 	if err := readAll(db); err != nil {
 		return nil, errors.Join(fmt.Errorf("%w: %s: %w", errCorrupt, path, err), db.Close())
+	}
+	if err := ballast.Allocate(path, allocated); err != nil {
+		d.log.Debug().Err(err).Msg("the agent's database has no blocks of its own; it takes them as it grows")
 	}
 	return db, nil
 }

@@ -42,7 +42,7 @@ func (d *Disk) KeepIdentity(data []byte) error {
 	if old, err := d.Identity(); err == nil && old != nil && bytes.Equal(old, data) {
 		return nil
 	}
-	if err := d.replaceIdentity(data); err != nil {
+	if err := d.save(func() error { return d.replaceIdentity(data) }); err != nil {
 		return fmt.Errorf("keep the node's identity: %w", err)
 	}
 	return nil

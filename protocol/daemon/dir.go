@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/skerry-edge/skerry/protocol/ballast"
 )
 
 // MakeDir creates the data directory (mode 0700) if need be, and makes sure that this process may write there.
@@ -15,6 +17,9 @@ func MakeDir(dir string) error {
 		return dirError(dir, err)
 	}
 	probe, err := os.CreateTemp(dir, ".probe.*")
+	if ballast.IsFull(err) {
+		return nil // whoever writes there has room reserved, or says what it could not write
+	}
 	if err != nil {
 		return dirError(dir, err)
 	}
