@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"slices"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -75,10 +76,11 @@ func (s *Server) open(w http.ResponseWriter, r *http.Request, closed func() erro
 
 // meta serves the paths that describe the API.
 func (s *Server) meta(w http.ResponseWriter, r *http.Request) error {
+	s.explain(w, r)
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return notServed()
 	}
-	for _, serve := range []func(http.ResponseWriter, *http.Request) bool{s.discover, s.describeAPI, s.noCRDs} {
+	for _, serve := range []func(http.ResponseWriter, *http.Request) bool{s.discover, s.describeAPI, s.noneOf} {
 		if serve(w, r) {
 			return nil
 		}
@@ -86,18 +88,39 @@ func (s *Server) meta(w http.ResponseWriter, r *http.Request) error {
 	return notServed()
 }
 
-// noCRDs answers that there are no custom resources. kubectl asks before it says that a kind is unknown, and
-// takes every error for a failure of its own.
-func (s *Server) noCRDs(w http.ResponseWriter, r *http.Request) bool {
-	if r.URL.Path != "/apis/apiextensions.k8s.io/v1/customresourcedefinitions" {
-		return false
+// absent are kinds of which there are none, at the paths at which kubectl asks for them without a look at
+// discovery, taking every error for a failure of its own: before it says that a kind is unknown, and for cluster-info
+// dump, in each namespace.
+var absent = []struct {
+	before, after string // of a path; a namespace is between them
+	kind          schema.GroupVersionKind
+}{
+	{"/apis/apiextensions.k8s.io/v1/customresourcedefinitions", "", schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinitionList"}},
+	{"/api/v1/namespaces/", "/replicationcontrollers", schema.GroupVersionKind{Version: "v1", Kind: "ReplicationControllerList"}},
+	{"/apis/apps/v1/namespaces/", "/daemonsets", schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "DaemonSetList"}},
+}
+
+// noneOf answers that there are no objects of an absent kind.
+func (s *Server) noneOf(w http.ResponseWriter, r *http.Request) bool {
+	for _, k := range absent {
+		namespace, ok := strings.CutPrefix(r.URL.Path, k.before)
+		namespace, ends := strings.CutSuffix(namespace, k.after)
+		if !ok || !ends || (namespace == "") != (k.after == "") || strings.Contains(namespace, "/") {
+			continue
+		}
+		list := &metav1.PartialObjectMetadataList{Items: []metav1.PartialObjectMetadata{}}
+		list.SetGroupVersionKind(k.kind)
+		s.write(w, r, http.StatusOK, format{media: mediaJSON}, list)
+		return true
 	}
-	list := &metav1.PartialObjectMetadataList{
-		TypeMeta: metav1.TypeMeta{Kind: "CustomResourceDefinitionList", APIVersion: "apiextensions.k8s.io/v1"},
-		Items:    []metav1.PartialObjectMetadata{},
+	return false
+}
+
+// explain adds a warning, which kubectl prints, where what it makes of the answer would not tell what is missing.
+func (s *Server) explain(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodPost && strings.HasPrefix(r.URL.Path, "/apis/autoscaling/") {
+		w.Header().Add("Warning", `299 - "skerry has no autoscaler; set the number of replicas with scale"`)
 	}
-	s.write(w, r, http.StatusOK, format{media: mediaJSON}, list)
-	return true
 }
 
 // dispatch calls the verb, if the resource has it and the user may.

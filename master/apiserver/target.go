@@ -3,6 +3,7 @@ package apiserver
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -54,6 +55,9 @@ func (s *Server) parseTarget(path string) (target, bool) {
 		t.subresource = parts[2]
 	}
 	if t.name == "" && len(parts) > 1 || t.subresource == "" && len(parts) > 2 {
+		return target{}, false
+	}
+	if t.subresource != "" && !slices.ContainsFunc(subresourcesOf(t.res), func(s subresource) bool { return s.name == t.subresource }) {
 		return target{}, false
 	}
 	if t.res.Namespaced && t.namespace == "" && t.name != "" {

@@ -25,7 +25,7 @@ var seeded = []struct {
 }
 
 // Seed returns the writes that make what every cluster has and the view lacks: the usual namespaces, and the
-// services that tell clients and kubectl cluster-info of the API, which listens at port. No write of it replaces
+// service that tells clients of the API, which listens at port. No write of it replaces
 // anything. It is for the start of a master.
 func Seed(view change.View, now clock.Now, port int32) []change.Change {
 	g := resource.NewGroup(view, now.Wall)
@@ -48,9 +48,6 @@ func Seed(view change.View, now clock.Now, port int32) []change.Change {
 	}
 	put(resource.Services, service(metav1.NamespaceDefault, "kubernetes", port, map[string]string{
 		"component": "apiserver", "provider": "kubernetes",
-	}))
-	put(resource.Services, service(metav1.NamespaceSystem, "skerry-master", port, map[string]string{
-		"kubernetes.io/cluster-service": "true", "kubernetes.io/name": "Skerry",
 	}))
 	return g.Changes()
 }
