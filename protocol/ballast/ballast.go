@@ -183,9 +183,6 @@ func room(dir string) (total, free int64, err error) {
 		return 0, 0, &fs.PathError{Op: "statfs", Path: dir, Err: err}
 	}
 	unit := int64(s.Frsize)
-	if unit == 0 {
-		unit = int64(s.Bsize)
-	}
 	return int64(s.Blocks) * unit, int64(s.Bavail) * unit, nil
 }
 

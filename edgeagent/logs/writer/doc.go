@@ -17,6 +17,9 @@
 // it looks again whether that is still the one, for a rotation may have come between. For a moment in a
 // rotation NAME is missing, and after a crash a number may be.
 //
+// A disk counts as full while 16 MiB are still free, or a sixteenth of a small disk, so that logs alone never fill
+// it to the last block.
+//
 // Output that can't be written (disk full, directory gone) is dropped and counted, and the container goes on;
 // once writing works again a line from skerry-log on stderr says how much was lost and why. A file never
 // ends in half a line because of that.

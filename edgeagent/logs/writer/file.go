@@ -8,6 +8,13 @@ import (
 	"time"
 )
 
+// Logs are not written below a floor of free space, which is smaller on a small disk.
+const (
+	maxFloor   = 16 << 20
+	floorShare = 16
+	lookEvery  = 64 << 10 // how much each container writes between two looks
+)
+
 // logFile is the file being written and its predecessors.
 type logFile struct {
 	path  string
@@ -16,6 +23,7 @@ type logFile struct {
 
 	f    *os.File // nil: not open
 	size int64
+	room int64 // bytes that may be written before the disk is looked at again
 
 	lostRows, lostBytes int
 	why                 error // of the last loss
@@ -84,8 +92,12 @@ func (l *logFile) put(b []byte) error {
 			return err
 		}
 	}
+	if err := l.makeSure(int64(len(b))); err != nil {
+		return err
+	}
 	n, err := l.f.Write(b)
 	l.size += int64(n)
+	l.room -= int64(n)
 	if err != nil && n > 0 {
 		// Take back the part that still fitted. The size is asked for: someone may have truncated the file.
 		if info, statErr := l.f.Stat(); statErr == nil && info.Size() >= int64(n) && l.f.Truncate(info.Size()-int64(n)) == nil {
@@ -93,6 +105,26 @@ func (l *logFile) put(b []byte) error {
 		}
 	}
 	return err
+}
+
+// makeSure says that the disk is full while there is still a little room: logs alone never take what the rest of
+// the machine needs to go on, and to have something deleted.
+func (l *logFile) makeSure(n int64) error {
+	if n <= l.room {
+		return nil
+	}
+	l.room = 0
+	var fs syscall.Statfs_t
+	if err := syscall.Fstatfs(int(l.f.Fd()), &fs); err != nil {
+		return nil // the write itself will tell
+	}
+	unit := int64(fs.Frsize)
+	above := int64(fs.Bavail)*unit - min(maxFloor, int64(fs.Blocks)*unit/floorShare)
+	if above < n {
+		return syscall.ENOSPC
+	}
+	l.room = max(n, min(lookEvery, above/2))
+	return nil
 }
 
 // rotate moves every file one number up and begins a new one.

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/skerry-edge/skerry/protocol/ballast/fulldisk"
 )
 
 func newFile(t *testing.T, maxBytes, files string) *logFile {
@@ -296,6 +298,37 @@ func TestAFullDiskLosesLinesAndSaysSo(t *testing.T) {
 	}
 	if lost == 0 || len(got)-2+lost != n {
 		t.Errorf("%d lines kept and %d told lost; want %d in all", len(got)-2, lost, n)
+	}
+}
+
+// Whoever else needs the disk still finds some room when the logs have taken all that they may.
+func TestLogsAloneNeverFillTheDisk(t *testing.T) {
+	dir := fulldisk.Mount(t, 1<<20)
+	f := &logFile{path: filepath.Join(dir, "0.log"), max: 10 << 20, files: 2}
+	line := bytes.Repeat([]byte("x"), 1000)
+	line[len(line)-1] = '\n'
+	for range 2000 {
+		f.write(line, 1, time.Unix(0, 0).UTC())
+	}
+	if f.lostRows == 0 {
+		t.Fatal("nothing was lost")
+	}
+	if err := os.WriteFile(filepath.Join(dir, "other"), make([]byte, 60<<10), 0o600); err != nil {
+		t.Errorf("there is no room for others: %v", err)
+	}
+}
+
+// A container's own older files make room for its newer ones.
+func TestRotationGoesOnOnADiskThatIsNearlyFull(t *testing.T) {
+	dir := fulldisk.Mount(t, 1<<20)
+	f := &logFile{path: filepath.Join(dir, "0.log"), max: 300 << 10, files: 3}
+	line := bytes.Repeat([]byte("x"), 1000)
+	line[len(line)-1] = '\n'
+	for range 5000 {
+		f.write(line, 1, time.Unix(0, 0).UTC())
+	}
+	if f.lostRows != 0 {
+		t.Errorf("%d lines are lost: %v", f.lostRows, f.why)
 	}
 }
 
