@@ -1,9 +1,9 @@
 package apiserver
 
 import (
+	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -32,7 +32,7 @@ func (c *call) admitCreate(view change.View, o resource.Object) ([]change.Record
 		})
 		return nil, err
 	}
-	if err := c.admitPrivileges(namespace, o, nil); err != nil {
+	if err := c.admitPod(namespace, o); err != nil {
 		return nil, err
 	}
 	if c.res.Volatile {
@@ -41,16 +41,24 @@ func (c *call) admitCreate(view change.View, o resource.Object) ([]change.Record
 	return []change.Record{rec}, nil
 }
 
-// admitUpdate decides whether an object may become what the client makes of it.
-func (c *call) admitUpdate(view change.View, updated, old resource.Object) error {
-	if !c.res.Namespaced || len(resource.PrivilegedReasons(updated)) == 0 {
-		return nil
+// admitUpdate decides whether an object may become what the client makes of it. It returns records that must be
+// the same when it is stored. A pod that runs another image is let in anew: its namespace may be another than it was.
+func (c *call) admitUpdate(view change.View, updated, old resource.Object) ([]change.Record, error) {
+	if !c.res.Namespaced {
+		return nil, nil
 	}
-	_, namespace, err := c.loadNamespace(view)
-	if err != nil {
-		return err
+	pod, isPod := updated.(*corev1.Pod)
+	if !resource.HasPods(updated) || isPod && !resource.RunsOther(pod, old.(*corev1.Pod)) {
+		return nil, nil
 	}
-	return c.admitPrivileges(namespace, updated, old)
+	rec, namespace, err := c.loadNamespace(view)
+	if err == nil {
+		err = c.admitPod(namespace, updated)
+	}
+	if err != nil || !isPod {
+		return nil, err
+	}
+	return []change.Record{rec}, nil
 }
 
 func (c *call) loadNamespace(view change.View) (change.Record, *corev1.Namespace, error) {
@@ -62,19 +70,17 @@ func (c *call) loadNamespace(view change.View) (change.Record, *corev1.Namespace
 	return rec, namespace, err
 }
 
-// admitPrivileges refuses pods, and what makes pods, that reach into their node, unless the namespace is for
-// such. What was allowed before stays allowed.
-func (c *call) admitPrivileges(namespace *corev1.Namespace, o, old resource.Object) error {
-	reasons := resource.PrivilegedReasons(o)
-	if len(reasons) == 0 || namespace.Labels[resource.PrivilegedLabel] == resource.PrivilegedLevel {
-		return nil
+// admitPod refuses a pod that asks for more than its namespace lets it have, and warns of what makes such pods.
+func (c *call) admitPod(namespace *corev1.Namespace, o resource.Object) error {
+	if pod, ok := o.(*corev1.Pod); ok {
+		if why := resource.PodForbidden(namespace, pod); why != "" {
+			return apierrors.NewForbidden(c.groupResource(), o.GetName(), errors.New(why))
+		}
 	}
-	if old != nil && slices.Equal(reasons, resource.PrivilegedReasons(old)) {
-		return nil
+	if text := resource.PodWarning(namespace, o); text != "" {
+		c.warn([]string{text})
 	}
-	return apierrors.NewForbidden(c.groupResource(), o.GetName(), fmt.Errorf(
-		"violates PodSecurity %q: %s; if it may, label the namespace: kubectl label namespace %s %s=%s",
-		"baseline:latest", strings.Join(reasons, ", "), namespace.Name, resource.PrivilegedLabel, resource.PrivilegedLevel))
+	return nil
 }
 
 // immortal namespaces may not be deleted, as in Kubernetes.

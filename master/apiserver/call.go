@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -58,10 +59,14 @@ func invalidOptions(kind string, errs field.ErrorList) error {
 	return apierrors.NewInvalid(schema.GroupKind{Group: metav1.GroupName, Kind: kind}, "", errs)
 }
 
-// warn adds warnings, which kubectl prints.
+// warn adds warnings, which kubectl prints; one that is there already, from an attempt at the same write, is not
+// said again.
 func (c *call) warn(texts []string) {
 	for _, text := range texts {
-		c.w.Header().Add("Warning", "299 - "+strconv.QuoteToASCII(text))
+		warning := "299 - " + strconv.QuoteToASCII(text)
+		if !slices.Contains(c.w.Header().Values("Warning"), warning) {
+			c.w.Header().Add("Warning", warning)
+		}
 	}
 }
 

@@ -120,17 +120,48 @@ func TestCreateNeedsANamespace(t *testing.T) {
 	a.post("/api/v1/pods", pod("p")).fails(http.StatusMethodNotAllowed, metav1.StatusReasonMethodNotAllowed, "does not allow this method")
 }
 
-// Pods that reach into their node, and what makes such pods, need a namespace that is labelled for them.
-func TestCreatePrivileged(t *testing.T) {
+// A namespace lets in what its label says: without one, no pod that reaches into its node. What makes such pods is
+// let in with a warning.
+func TestPodSecurity(t *testing.T) {
 	a := newAPI(t)
 	a.put(resource.Namespaces, namespace("free", map[string]string{resource.PrivilegedLabel: resource.PrivilegedLevel}))
+	a.put(resource.Namespaces, namespace("tight", map[string]string{resource.PrivilegedLabel: "restricted"}))
 	host := pod("p", func(p *corev1.Pod) { p.Spec.HostNetwork = true })
-	a.post(podsPath, host).fails(http.StatusForbidden, metav1.StatusReasonForbidden, `pods "p" is forbidden: violates PodSecurity`)
+	a.post(podsPath, host).fails(http.StatusForbidden, metav1.StatusReasonForbidden,
+		`pods "p" is forbidden: violates PodSecurity "baseline:latest": host namespaces (hostNetwork=true); if it may, label the namespace`)
+
 	made := deployment("d", 1)
 	made.Spec.Template.Spec.HostNetwork = true
-	a.post(deploymentsPath, made).fails(http.StatusForbidden, metav1.StatusReasonForbidden, "hostNetwork")
+	r := a.post(deploymentsPath, made)
+	const warning = `299 - "would violate PodSecurity \"baseline:latest\": host namespaces (hostNetwork=true)"`
+	if got := r.header.Values("Warning"); r.code != http.StatusCreated || len(got) != 1 || got[0] != warning {
+		t.Errorf("a deployment of such pods: %d, warnings %q", r.code, got)
+	}
+
 	host.Namespace = "free"
+	r = a.post("/api/v1/namespaces/free/pods", host)
+	if r.pod(http.StatusCreated); len(r.header.Values("Warning")) != 0 {
+		t.Errorf("where it may: %q", r.header.Values("Warning"))
+	}
+	plain := pod("p", func(p *corev1.Pod) { p.Namespace = "tight" })
+	a.post("/api/v1/namespaces/tight/pods", plain).fails(http.StatusForbidden, metav1.StatusReasonForbidden,
+		`violates PodSecurity "restricted:latest": allowPrivilegeEscalation != false (container "c" must set securityContext.allowPrivilegeEscalation=false)`)
+
+	a.post("/api/v1/namespaces", namespace("odd", map[string]string{resource.PrivilegedLabel: "lax"})).fails(
+		http.StatusUnprocessableEntity, metav1.StatusReasonInvalid, `Invalid value: "lax": must be one of privileged, baseline, restricted`)
+}
+
+// A pod that was let in may change in all but what it runs once its namespace is no longer for such pods.
+func TestPodSecurityOfUpdates(t *testing.T) {
+	a := newAPI(t)
+	a.put(resource.Namespaces, namespace("free", map[string]string{resource.PrivilegedLabel: resource.PrivilegedLevel}))
+	const path = "/api/v1/namespaces/free/pods/p"
+	host := pod("p", func(p *corev1.Pod) { p.Namespace, p.Spec.HostNetwork = "free", true })
 	a.post("/api/v1/namespaces/free/pods", host).pod(http.StatusCreated)
+	a.patch("/api/v1/namespaces/free", mergePatch, `{"metadata":{"labels":{"`+resource.PrivilegedLabel+`":null}}}`)
+	a.patch(path, mergePatch, `{"metadata":{"labels":{"a":"b"}}}`).pod(http.StatusOK)
+	a.patch(path, strategicPatch, `{"spec":{"containers":[{"name":"c","image":"mine"}]}}`).fails(
+		http.StatusForbidden, metav1.StatusReasonForbidden, "violates PodSecurity")
 }
 
 // A body of another kind or version than the path's is refused.

@@ -120,11 +120,12 @@ func (c *call) save(p part, input, old resource.Object, rec change.Record, dryRu
 	if err != nil {
 		return nil, err
 	}
-	if err := c.admitUpdate(c.Store.View(), updated, old); err != nil {
+	guards, err := c.admitUpdate(c.Store.View(), updated, old)
+	if err != nil {
 		return nil, err
 	}
 	if c.mayGo(updated) {
 		return updated, c.remove(rec, dryRun)
 	}
-	return updated, c.commit(updated, rec, dryRun, c.verb+" by "+c.user.name)
+	return updated, c.commit(updated, rec, dryRun, c.verb+" by "+c.user.name, guards...)
 }

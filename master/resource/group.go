@@ -43,6 +43,16 @@ func (g *Group) Put(r *Resource, o Object, base change.Rev, reason string) {
 	})
 }
 
+// Hold lets the group be written only while a record is as the view has it. Held twice, it is held once.
+func (g *Group) Hold(rec change.Record) {
+	for _, c := range g.changes {
+		if c.Key == rec.Key {
+			return
+		}
+	}
+	g.changes = append(g.changes, change.Change{Key: rec.Key, Base: rec.Rev, Value: rec.Value, Reason: "must be as it was"})
+}
+
 // Drop deletes a record, whatever its object says.
 func (g *Group) Drop(rec change.Record, reason string) {
 	g.changes = append(g.changes, change.Change{Key: rec.Key, Base: rec.Rev, Reason: reason})

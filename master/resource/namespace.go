@@ -29,7 +29,7 @@ var Namespaces = &Resource{
 		updated.Spec, updated.Status = old.Spec, old.Status
 	}),
 	Validate: check(func(n, old *corev1.Namespace) field.ErrorList {
-		return validateMeta(n, old, false, validation.ValidateNamespaceName)
+		return append(validateMeta(n, old, false, validation.ValidateNamespaceName), validatePodPolicy(n, old)...)
 	}),
 
 	Columns: []metav1.TableColumnDefinition{

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -83,7 +84,7 @@ func handle(r *Resource, o Object) {
 		r.PrepareUpdate(old, o)
 		r.Validate(old, o)
 	}
-	PrivilegedReasons(o)
+	PodWarning(&corev1.Namespace{}, o)
 	r.Row(o, tableTime)
 	for _, of := range r.Fields {
 		of(o)

@@ -314,7 +314,8 @@ func TestPrepare(t *testing.T) {
 		if updated.GetGeneration() != 1 || !updated.GetCreationTimestamp().Time.Equal(old.GetCreationTimestamp().Time) {
 			t.Errorf("%s: a label makes generation %d of %s", r.Kind, updated.GetGeneration(), updated.GetCreationTimestamp())
 		}
-		PodSpec(updated).Containers[0].Image = "other"
+		_, spec := podsOf(updated)
+		spec.Containers[0].Image = "other"
 		if update(r, updated, old); updated.GetGeneration() != 2 {
 			t.Errorf("%s: an image makes generation %d", r.Kind, updated.GetGeneration())
 		}
@@ -334,34 +335,5 @@ func TestPrepare(t *testing.T) {
 	prepare(Namespaces, ns)
 	if ns.Status.Phase != corev1.NamespaceActive || len(ns.Spec.Finalizers) != 1 {
 		t.Errorf("a namespace begins as %s", toYAML(t, ns))
-	}
-}
-
-// Only a privileged namespace may hold pods that reach into their node.
-func TestPrivilegedReasons(t *testing.T) {
-	for _, c := range []struct {
-		spec, container string
-		want            []string
-	}{
-		{"", "securityContext: {runAsUser: 0, capabilities: {add: [CHOWN, NET_BIND_SERVICE], drop: [ALL]}}", nil},
-		{"hostNetwork: true", "", []string{"host namespaces (hostNetwork=true)"}},
-		{"", "securityContext: {privileged: true, capabilities: {add: [SYS_ADMIN]}}", []string{
-			`privileged (container "c" must not set securityContext.privileged=true)`,
-			`non-default capabilities (container "c" must not include "SYS_ADMIN" in securityContext.capabilities.add)`}},
-		{"", "securityContext: {privileged: false}", nil},
-	} {
-		pod := podWith(c.spec, c.container)
-		got := PrivilegedReasons(parse[Object](t, Pods, pod))
-		if strings.Join(got, "\n") != strings.Join(c.want, "\n") {
-			t.Errorf("%s: %q", pod, got)
-		}
-		_, spec, _ := strings.Cut(pod, "spec:\n")
-		d := parse[Object](t, Deployments, deploymentWith("template:\n  metadata: {labels: {app: a}}\n  spec:\n"+indent(spec, 2)))
-		if got := PrivilegedReasons(d); strings.Join(got, "\n") != strings.Join(c.want, "\n") {
-			t.Errorf("a template of %s: %q", pod, got)
-		}
-	}
-	if got := PrivilegedReasons(&corev1.Node{}); got != nil {
-		t.Errorf("a node: %q", got)
 	}
 }

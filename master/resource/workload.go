@@ -58,16 +58,22 @@ func validateTemplate(t *corev1.PodTemplateSpec, s *metav1.LabelSelector, path *
 	return append(errs, validatePodSpec(&t.Spec, path.Child("spec"))...)
 }
 
-// PodSpec is the spec of the pods that an object is or makes; nil for other objects.
-func PodSpec(o Object) *corev1.PodSpec {
+// podsOf is the metadata and the spec of the pods that an object is or makes; nil for other objects.
+func podsOf(o Object) (*metav1.ObjectMeta, *corev1.PodSpec) {
 	switch o := o.(type) {
 	case *corev1.Pod:
-		return &o.Spec
+		return &o.ObjectMeta, &o.Spec
 	case *appsv1.ReplicaSet:
-		return &o.Spec.Template.Spec
+		return &o.Spec.Template.ObjectMeta, &o.Spec.Template.Spec
 	case *appsv1.Deployment:
-		return &o.Spec.Template.Spec
+		return &o.Spec.Template.ObjectMeta, &o.Spec.Template.Spec
 	default:
-		return nil
+		return nil, nil
 	}
+}
+
+// HasPods reports whether an object is a pod or makes pods.
+func HasPods(o Object) bool {
+	_, spec := podsOf(o)
+	return spec != nil
 }

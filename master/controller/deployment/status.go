@@ -44,6 +44,7 @@ func (r *rollout) status(rolling bool) {
 	} else {
 		r.set(appsv1.DeploymentAvailable, corev1.ConditionFalse, "MinimumReplicasUnavailable", "Deployment does not have minimum availability.")
 	}
+	r.failures()
 	if !rolling {
 		return
 	}
@@ -52,6 +53,25 @@ func (r *rollout) status(rolling bool) {
 		return
 	}
 	r.judge(&before)
+}
+
+// failures shows that a set can't create its pods: the new one, or else any.
+func (r *rollout) failures() {
+	r.unset(appsv1.DeploymentReplicaFailure)
+	for _, rs := range append([]*replicas{r.new}, r.all...) {
+		if rs == nil {
+			continue
+		}
+		for _, c := range rs.Status.Conditions {
+			if c.Type == appsv1.ReplicaSetReplicaFailure {
+				r.d.Status.Conditions = append(r.d.Status.Conditions, appsv1.DeploymentCondition{
+					Type: appsv1.DeploymentReplicaFailure, Status: c.Status, Reason: c.Reason, Message: c.Message,
+					LastTransitionTime: c.LastTransitionTime, LastUpdateTime: c.LastTransitionTime,
+				})
+				return
+			}
+		}
+	}
 }
 
 // judge writes the condition Progressing: done, moving, or stuck for too long.

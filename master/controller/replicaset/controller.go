@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
@@ -75,7 +74,7 @@ func (c *Controller) Name() string { return "replicaset" }
 
 // Kinds are the kinds that it follows.
 func (c *Controller) Kinds() []change.Kind {
-	return []change.Kind{resource.ReplicaSets.Kind, resource.Pods.Kind}
+	return []change.Kind{resource.Namespaces.Kind, resource.ReplicaSets.Kind, resource.Pods.Kind}
 }
 
 // Reset rebuilds the projection.
@@ -93,6 +92,10 @@ func (c *Controller) Observe(e change.Event) { c.observe(e, false) }
 
 func (c *Controller) observe(e change.Event, starting bool) {
 	switch e.Key.Kind {
+	case resource.Namespaces.Kind:
+		for key := range c.byNamespace[e.Key.Name] {
+			c.dirty[key] = true // it may let in other pods now
+		}
 	case resource.ReplicaSets.Kind:
 		c.observeSet(e)
 	case resource.Pods.Kind:
@@ -222,14 +225,4 @@ func byKey(a, b change.Key) int {
 		return n
 	}
 	return strings.Compare(a.Name, b.Name)
-}
-
-// terminating reports whether the namespace is being emptied.
-func terminating(view change.View, namespace string) bool {
-	rec, ok := view.Get(resource.Namespaces.Key("", namespace))
-	if !ok {
-		return false
-	}
-	var object corev1.Namespace
-	return object.Unmarshal(rec.Value) == nil && object.DeletionTimestamp != nil
 }

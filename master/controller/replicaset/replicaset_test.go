@@ -1,6 +1,7 @@
 package replicaset_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"regexp"
@@ -17,6 +18,7 @@ import (
 	"github.com/skerry-edge/skerry/master/controller/replicaset"
 	"github.com/skerry-edge/skerry/master/reconcile/plantest"
 	"github.com/skerry-edge/skerry/master/resource"
+	"github.com/skerry-edge/skerry/master/store"
 )
 
 func world(t *testing.T) *plantest.World {
@@ -324,5 +326,59 @@ func TestAsManyAsWanted(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// Pods that their namespace does not let in are not created; an event and a condition say so, once. When the
+// namespace is labelled for them they are.
+func TestForbiddenPods(t *testing.T) {
+	w := world(t)
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "default"}}
+	set := plantest.ReplicaSet("web 1")
+	set.Spec.Template.Spec.HostNetwork = true
+	w.Put(ns, set)
+	const why = `pods "web-" is forbidden: violates PodSecurity "baseline:latest": host namespaces (hostNetwork=true); ` +
+		"if it may, label the namespace: kubectl label namespace default pod-security.kubernetes.io/enforce=privileged"
+	wantLines(t, w.Settle(),
+		"event Warning FailedCreate replicaset default/web: Error creating: "+why,
+		"update replicasets.apps default/web: 0 replicas, 0 ready, 0 available",
+	)
+	conditions := func() []appsv1.ReplicaSetCondition {
+		return plantest.List[*appsv1.ReplicaSet](w, resource.ReplicaSets)[0].Status.Conditions
+	}
+	if c := conditions(); len(c) != 1 || c[0].Type != appsv1.ReplicaSetReplicaFailure || c[0].Message != why {
+		t.Errorf("the conditions are %+v", c)
+	}
+	plantest.Update(w, resource.ReplicaSets, "default", "web", func(rs *appsv1.ReplicaSet) { rs.Labels["x"] = "y" })
+	if lines := w.Settle(); len(lines) != 0 {
+		t.Errorf("the same is told again: %q", lines)
+	}
+	plantest.Update(w, resource.Namespaces, "", "default", func(n *corev1.Namespace) {
+		n.Labels = map[string]string{resource.PrivilegedLabel: resource.PrivilegedLevel}
+	})
+	wantLines(t, w.Settle(),
+		"create pods default/web-*: replica 1 of 1 is missing",
+		"event Normal SuccessfulCreate replicaset default/web: Created pod: web-*",
+		"update replicasets.apps default/web: 1 replicas, 0 ready, 0 available",
+	)
+	if c := conditions(); len(c) != 0 {
+		t.Errorf("the conditions are %+v", c)
+	}
+}
+
+// A label that is taken away between the plan and its commit keeps the pods out: the commit holds to the namespace
+// that let them in.
+func TestPodsAreHeldToTheirNamespace(t *testing.T) {
+	w := world(t)
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "default"}}
+	w.Put(ns, plantest.ReplicaSet("web 1"))
+	c := replicaset.New(replicaset.Config{})
+	c.Reset(w.Store.View())
+	groups, _ := c.Plan(w.Store.View(), w.Now)
+	plantest.Update(w, resource.Namespaces, "", "default", func(n *corev1.Namespace) {
+		n.Labels = map[string]string{resource.PrivilegedLabel: "restricted"}
+	})
+	if _, err := w.Store.Commit(t.Context(), groups[0]); !errors.Is(err, store.ErrConflict) {
+		t.Errorf("the pods were created: %v", err)
 	}
 }

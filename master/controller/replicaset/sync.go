@@ -30,18 +30,28 @@ type sync struct {
 	again  clock.Now
 	// adopted: a pod is changed once a plan, so the next one deletes what is too many.
 	adopted bool
-	named   map[string]bool // names given to new pods
+	named   map[string]bool             // names given to new pods
+	problem *appsv1.ReplicaSetCondition // a new one
 }
 
 func (s *sync) run() {
 	s.again = clock.Never
 	active := s.claim()
-	created, deleted := 0, map[*pod]bool{}
+	created, deleted, failed := 0, map[*pod]bool{}, false
 	if s.rs.DeletionTimestamp == nil {
 		switch missing := s.wanted() - len(active); {
-		case missing > 0 && !terminating(s.view, s.rs.Namespace):
-			created = min(missing, s.burst)
-			s.create(created, len(active))
+		case missing > 0:
+			home, namespace := s.home()
+			why := s.forbidden(namespace)
+			switch {
+			case namespace.DeletionTimestamp != nil: // it is being emptied
+			case why != "":
+				failed = true
+				s.fail(why)
+			default:
+				created = min(missing, s.burst)
+				s.create(created, len(active), home)
+			}
 		case missing < 0 && !s.adopted:
 			deleted = s.delete(active, min(-missing, s.burst))
 		}
@@ -52,7 +62,7 @@ func (s *sync) run() {
 			left = append(left, p)
 		}
 	}
-	s.status(left, created)
+	s.status(left, created, failed)
 	s.flush()
 }
 
@@ -119,10 +129,14 @@ func (s *sync) release(p *pod) {
 	s.close()
 }
 
-func (s *sync) create(n, have int) {
+// create makes n pods, in the namespace that let them in.
+func (s *sync) create(n, have int, home change.Record) {
 	for i := range n {
 		p := s.newPod(i)
 		g := s.open()
+		if home.Exists() {
+			g.Hold(home)
+		}
 		g.Put(resource.Pods, p, 0, fmt.Sprintf("replica %d of %d is missing", have+i+1, s.wanted()))
 		g.Record(s.occurrence("SuccessfulCreate", "Created pod: "+p.Name))
 		s.close()
@@ -140,7 +154,7 @@ func (s *sync) newPod(ordinal int) *corev1.Pod {
 		ObjectMeta: metav1.ObjectMeta{
 			Namespace:         s.rs.Namespace,
 			GenerateName:      s.rs.Name + "-",
-			CreationTimestamp: metav1.NewTime(s.now.Wall.Truncate(time.Second)),
+			CreationTimestamp: s.stamp(),
 			Labels:            t.Labels,
 			Annotations:       t.Annotations,
 			Finalizers:        t.Finalizers,
@@ -166,6 +180,9 @@ func (s *sync) newPod(ordinal int) *corev1.Pod {
 	resource.Pods.PrepareCreate(p)
 	return p
 }
+
+// stamp is the time as people read it.
+func (s *sync) stamp() metav1.Time { return metav1.NewTime(s.now.Wall.Truncate(time.Second)) }
 
 func (s *sync) owner() *metav1.OwnerReference {
 	return metav1.NewControllerRef(s.rs, resource.ReplicaSets.GVK)
@@ -212,14 +229,14 @@ func (s *sync) related() []*pod {
 	return out
 }
 
-// status writes the set's status as it is after the plan.
-func (s *sync) status(active []*pod, created int) {
+// status writes the set's status as it is after the plan; failed says that pods could not be created.
+func (s *sync) status(active []*pod, created int, failed bool) {
 	template := labels.SelectorFromSet(s.rs.Spec.Template.Labels)
 	status := appsv1.ReplicaSetStatus{
 		Replicas:             int32(len(active) + created),
 		FullyLabeledReplicas: int32(created),
 		ObservedGeneration:   s.rs.Generation,
-		Conditions:           s.rs.Status.Conditions,
+		Conditions:           s.conditions(failed),
 	}
 	wait := time.Duration(s.rs.Spec.MinReadySeconds) * time.Second
 	for _, p := range active {

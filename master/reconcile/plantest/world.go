@@ -1,6 +1,7 @@
 package plantest
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -198,7 +199,9 @@ func (w *World) Step() (lines []string, next clock.Now) {
 				w.T.Fatalf("%s planned an empty group", p.Name())
 			}
 			for _, c := range group {
-				lines = append(lines, line(view, c))
+				if !holds(view, c) {
+					lines = append(lines, line(view, c))
+				}
 			}
 			if _, err := w.Store.Commit(w.T.Context(), group); err != nil {
 				w.T.Fatalf("%s: commit: %v", p.Name(), err)
@@ -206,6 +209,12 @@ func (w *World) Step() (lines []string, next clock.Now) {
 		}
 	}
 	return lines, next
+}
+
+// holds reports whether a change only holds its group to a record.
+func holds(view change.View, c change.Change) bool {
+	rec, ok := view.Get(c.Key)
+	return ok && !c.Deletes() && bytes.Equal(rec.Value, c.Value)
 }
 
 // rounds is how many steps a world may need to settle.
