@@ -90,11 +90,11 @@ func (c *call) includeObject() metav1.IncludeObjectPolicy {
 	return metav1.IncludeObjectPolicy(c.query.Get("includeObject"))
 }
 
-// shown is an object in the form that the client asked for.
+// shown is an object in the form that the client asked for. Ages count to this moment: a watch may have begun long ago.
 func (c *call) shown(f format, o resource.Object) runtime.Object {
 	switch f.as {
 	case asTable:
-		return tableOf(c.res, o, c.includeObject(), c.now)
+		return tableOf(c.res, o, c.includeObject(), c.Clock().Wall)
 	case asPartial:
 		return partial(o)
 	}

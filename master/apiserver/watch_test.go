@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -234,6 +235,40 @@ func TestWatchAsTable(t *testing.T) {
 		if e.Type != "ADDED" || table.Kind != "Table" || len(table.Rows) != 1 || table.Rows[0].Cells[0] != name || (len(table.ColumnDefinitions) > 0) != (i == 0) {
 			t.Errorf("event %d is %s", i, client.Bytes())
 		}
+	}
+}
+
+// A row that comes late in a watch has the age that its object has then.
+func TestWatchCountsAgesToTheRow(t *testing.T) {
+	a := newAPI(t)
+	server, client := pipe(t)
+	ctx, stop := context.WithCancel(context.Background())
+	defer stop()
+	old := configMap("c", nil)
+	old.CreationTimestamp = metav1.NewTime(started)
+	a.put(resource.ConfigMaps, old)
+	go func() {
+		r := a.request(ask{method: "GET", path: configMapsPath + "?watch=true", accept: "application/json;as=Table;v=v1;g=meta.k8s.io"})
+		a.handler.ServeHTTP(server, r.WithContext(ctx))
+	}()
+	for _, want := range []string{"[c 0 0s]", "[c 0 60s]"} {
+		if !client.Scan() {
+			t.Fatalf("no event: %v", client.Err())
+		}
+		var e metav1.WatchEvent
+		var table metav1.Table
+		if err := json.Unmarshal(client.Bytes(), &e); err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(e.Object.Raw, &table); err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(table.Rows[0].Cells); got != want {
+			t.Errorf("the row is %s, not %s", got, want)
+		}
+		a.elapsed.Store(int64(time.Minute))
+		old.Labels = map[string]string{"changed": "yes"}
+		a.put(resource.ConfigMaps, old)
 	}
 }
 
