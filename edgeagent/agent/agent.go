@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"crypto/ed25519"
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
@@ -47,7 +46,11 @@ type Agent struct {
 	config  Config
 	daemon  *daemon.Daemon
 	disk    *disk.Disk
-	id      identity
+	keys    *keys
+	token   *seal.Token // to join with; nil when the node has joined
+	topics  protocol.Topics
+	run     seal.Run
+	boot    string // the kernel's boot id
 	logRoot string
 
 	runtime    *runtimeParts
@@ -58,6 +61,8 @@ type Agent struct {
 	mux        *mux.Mux
 	loops      struct{ link, reconcile *daemon.Loop }
 }
+
+var errRemoved = errors.New("this node was removed from the cluster; to join again, start the agent with --join and a new token")
 
 // New opens the data directory and puts the parts together; nothing runs yet.
 func New(config Config, d *daemon.Daemon) (*Agent, error) {
@@ -84,18 +89,18 @@ func (a *Agent) assemble() error {
 	if err != nil {
 		return err
 	}
-	if a.id, err = identify(a.config, stored); err != nil {
+	id, token, err := identify(a.config, stored, rand.Reader)
+	if err != nil {
 		return err
 	}
-	topics, err := protocol.NewTopics(a.id.token.Cluster)
-	if err != nil {
+	a.token, a.keys = token, &keys{keep: a.disk.KeepIdentity, random: rand.Reader, id: id}
+	if a.topics, err = protocol.NewTopics(id.Cluster); err != nil {
 		return fmt.Errorf("the join token: %w", err)
 	}
-	boot, err := bootID()
-	if err != nil {
+	if a.boot, err = bootID(); err != nil {
 		return err
 	}
-	if a.runtime, err = newRuntime(a.config, a.id.Node, func() { a.link.Wake() }, a.daemon); err != nil {
+	if a.runtime, err = newRuntime(a.config, id.Node, func() { a.link.Wake() }, a.daemon); err != nil {
 		return err
 	}
 	a.loops.reconcile, a.loops.link = a.daemon.Health.Loop("the control loop"), a.daemon.Health.Loop("the link to the master")
@@ -105,7 +110,7 @@ func (a *Agent) assemble() error {
 		Disk: a.disk, Logs: reconcile.LogFiles{Root: a.logRoot},
 		Executor: a.pool, Clock: a.loops.reconcile.Clock(daemon.Clock), Log: a.daemon.Log, Registerer: a.daemon.Registry,
 		Node: func() plan.Node {
-			return plan.Node{Name: a.id.Node, IP: a.runtime.board.IP(), Boot: boot,
+			return plan.Node{Name: id.Node, IP: a.runtime.board.IP(), Boot: a.boot,
 				PodRoot: podRoot(a.config), LogRoot: a.logRoot, LogMaxBytes: logMaxBytes, LogMaxFiles: logMaxFiles}
 		},
 		Changed: func() { a.link.Wake() },
@@ -117,17 +122,43 @@ func (a *Agent) assemble() error {
 		Send:   func(_ string, frame []byte) error { return a.link.SendFrame(frame) },
 		Accept: a.serveStream, Clock: daemon.Clock, Rand: rand.Reader, MaxStreams: maxStreams,
 	})
-	if err := a.assembleBus(); err != nil {
-		return err
-	}
 	var nonce [8]byte
 	if _, err := rand.Read(nonce[:]); err != nil {
 		return fmt.Errorf("read random bytes for this run: %w", err)
 	}
+	a.run = seal.Run{Number: a.disk.Run(), Nonce: binary.BigEndian.Uint64(nonce[:])}
+	if a.token != nil {
+		return nil // the rest needs to know that the node has joined
+	}
+	return a.connect()
+}
+
+// connect makes the way to the master of a node that has joined.
+func (a *Agent) connect() error {
+	id := a.keys.id
+	box, err := id.box()
+	if err != nil {
+		return err
+	}
+	brokers, err := a.brokers(id.Brokers)
+	if err != nil {
+		return err
+	}
+	a.bus, err = mqtt.New(mqtt.Config{
+		Brokers: brokers, ClientID: mqtt.NodeClientID(id.Cluster, id.Node), User: id.Node, Password: box.Password(), PinnedCA: id.CA,
+		Will: func(connection uint64) (string, []byte) { return a.link.Will(connection) },
+		BackoffCap: func() time.Duration {
+			return min(mqtt.MaxBackoff, a.link.Health().Settings.Timeout()/2)
+		},
+		Log: a.daemon.Log, Registry: a.daemon.Registry,
+	})
+	if err != nil {
+		return err
+	}
 	a.link = masterlink.New(masterlink.Config{
-		Bus: a.bus, Topics: topics, Node: a.id.Node,
-		Run:    seal.Run{Number: a.disk.Run(), Nonce: binary.BigEndian.Uint64(nonce[:])},
-		BootID: boot, Version: daemon.Version, LeaderKey: ed25519.PublicKey(a.id.token.Signing[:]), Settings: firstSettings,
+		Bus: a.bus, Topics: a.topics, Node: id.Node, Run: a.run,
+		BootID: a.boot, Version: daemon.Version, Settings: firstSettings,
+		LeaderKey: id.leaderKey(), Box: box, Keys: accountKeys{a.keys, a.bus}, Revoked: id.Revoked, Reconnect: a.bus.Reconnect,
 		Disk: a.disk, Local: local{Reconciler: a.reconciler, board: a.runtime.board}, Frames: frames{a.mux},
 		Clock: a.loops.link.Clock(daemon.Clock), Rand: rand.Reader, Logger: a.daemon.Log, Registerer: a.daemon.Registry,
 	})
@@ -135,23 +166,16 @@ func (a *Agent) assemble() error {
 	return nil
 }
 
-func (a *Agent) assembleBus() (err error) {
-	brokers := a.config.Brokers
-	if len(brokers) == 0 {
-		if brokers, err = mqtt.ParseBrokers(a.id.token.Brokers); err != nil {
-			return fmt.Errorf("the join token: %w", err)
-		}
+// brokers are those of the flags, or else those that the token named.
+func (a *Agent) brokers(named []string) ([]mqtt.Broker, error) {
+	if len(a.config.Brokers) > 0 {
+		return a.config.Brokers, nil
 	}
-	a.bus, err = mqtt.New(mqtt.Config{
-		Brokers: brokers, ClientID: mqtt.NodeClientID(a.id.token.Cluster, a.id.Node),
-		User: a.id.Node, Password: a.id.token.JoinPassword(), PinnedCA: a.id.token.CAHash,
-		Will: func(connection uint64) (string, []byte) { return a.link.Will(connection) },
-		BackoffCap: func() time.Duration {
-			return min(mqtt.MaxBackoff, a.link.Health().Settings.Timeout()/2)
-		},
-		Log: a.daemon.Log, Registry: a.daemon.Registry,
-	})
-	return err
+	brokers, err := mqtt.ParseBrokers(named)
+	if err != nil {
+		return nil, fmt.Errorf("the join token: %w", err)
+	}
+	return brokers, nil
 }
 
 func (a *Agent) addChecks() {
@@ -165,6 +189,8 @@ func (a *Agent) addChecks() {
 	a.daemon.Health.Check("broker", a.bus.Err)
 	a.daemon.Health.Check("master", func() error {
 		switch h := a.link.Health(); {
+		case h.Revoked != 0:
+			return errRemoved
 		case !h.Connected:
 			return errors.New("there is no connection to the broker")
 		case !h.Welcomed:
@@ -177,10 +203,18 @@ func (a *Agent) addChecks() {
 // Run works until ctx ends; containers go on running.
 func (a *Agent) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, a.close()) }()
-	log := a.daemon.Log
-	log.Info().Str("version", daemon.Version).Str("node", a.id.Node).Str("cluster", a.id.token.Cluster).
+	log, id := a.daemon.Log, a.keys.id
+	log.Info().Str("version", daemon.Version).Str("node", id.Node).Str("cluster", id.Cluster).
 		Uint32("run", a.disk.Run()).Msg("the agent starts")
-	if a.id.joined && a.config.Join != "" {
+	if a.token != nil {
+		a.daemon.Ready() // it may take as long as it takes until a master answers
+		if err := a.join(ctx); err != nil || ctx.Err() != nil {
+			return err
+		}
+		if err := a.connect(); err != nil {
+			return err
+		}
+	} else if a.config.Join != "" {
 		log.Info().Msg("this node has joined before; --join is not looked at")
 	}
 	parts, ctx := errgroup.WithContext(ctx)
@@ -193,37 +227,11 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 	parts.Go(func() error { return a.bus.Run(ctx) })
 	a.loops.link.Started(daemon.Clock(), a.link.Wake)
 	parts.Go(func() error { return a.link.Run(ctx) })
-	parts.Go(func() error { return a.keepIdentity(ctx) })
 	parts.Go(func() error { return a.disk.Reserve(ctx) })
 	a.daemon.Ready()
 	err = parts.Wait()
 	log.Info().Msg("the agent has ended; containers go on running")
 	return err
-}
-
-// keepIdentity stores who the node is once the master has answered, so that a mistyped token is never kept.
-func (a *Agent) keepIdentity(ctx context.Context) error {
-	if a.id.joined {
-		return nil
-	}
-	data, err := a.id.encode()
-	if err != nil {
-		return err
-	}
-	ticker := time.NewTicker(time.Second)
-	defer ticker.Stop()
-	for !a.link.Health().Welcomed {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-ticker.C:
-		}
-	}
-	if err := a.disk.KeepIdentity(data); err != nil {
-		return err
-	}
-	a.daemon.Log.Info().Str("token", a.id.token.ID()).Msg("the node has joined; from now on it starts without --join")
-	return nil
 }
 
 func (a *Agent) close() error {

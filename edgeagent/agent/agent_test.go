@@ -1,7 +1,11 @@
 package agent
 
 import (
+	"bytes"
+	"crypto/rand"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,11 +16,13 @@ import (
 	"github.com/skerry-edge/skerry/edgeagent/logs"
 	"github.com/skerry-edge/skerry/protocol/message"
 	"github.com/skerry-edge/skerry/protocol/seal"
+	"github.com/skerry-edge/skerry/protocol/seal/sealtest"
 )
 
 func sampleToken(t *testing.T) string {
 	t.Helper()
-	text, err := seal.Token{Cluster: "home", Brokers: []string{"mqtts://192.0.2.1:8883"}, Secret: make([]byte, seal.SecretSize)}.Encode()
+	exchange, signing := sealtest.NewCluster("home").Keys.Public()
+	text, err := seal.Token{Cluster: "home", Exchange: exchange, Signing: signing, Brokers: []string{"mqtts://192.0.2.1:8883"}, Secret: make([]byte, seal.SecretSize)}.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,35 +37,129 @@ func TestIdentity(t *testing.T) {
 	if err := os.WriteFile(file, []byte(token+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	fresh, err := identify(Config{NodeName: "pi-1", Join: "@" + file}, nil)
-	if err != nil || fresh.Node != "pi-1" || fresh.joined || fresh.token.Cluster != "home" {
+	fresh, join, err := identify(Config{NodeName: "pi-1", Join: "@" + file}, nil, rand.Reader)
+	if err != nil || fresh.Node != "pi-1" || fresh.Joined || join == nil || fresh.Cluster != "home" {
 		t.Fatalf("before joining: %+v, %v", fresh, err)
 	}
-	stored, err := fresh.encode()
-	if err != nil {
-		t.Fatal(err)
+	encode := func(edit func(*identity)) []byte {
+		id := fresh
+		edit(&id)
+		data, err := json.Marshal(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
 	}
-	for name, config := range map[string]Config{
-		"no flags":      {},
-		"the same name": {NodeName: "pi-1"},
-		"another token": {Join: "nonsense, not looked at"},
+	pending := encode(func(*identity) {})
+	stored := encode(func(id *identity) { id.Joined = true })
+	removed := encode(func(id *identity) { id.Joined, id.Revoked = true, 7 })
+	for name, c := range map[string]struct {
+		config  Config
+		stored  []byte
+		joins   bool
+		sameKey bool
+	}{
+		"no flags":                   {Config{}, stored, false, true},
+		"the same name":              {Config{NodeName: "pi-1"}, stored, false, true},
+		"another token":              {Config{Join: "nonsense, not looked at"}, stored, false, true},
+		"the verdict was lost":       {Config{Join: token}, pending, true, true},
+		"with the same name":         {Config{Join: token, NodeName: "pi-1"}, pending, true, true},
+		"removed":                    {Config{}, removed, false, true},
+		"removed, and to join again": {Config{Join: token}, removed, true, false},
 	} {
-		id, err := identify(config, stored)
-		if err != nil || id.Node != "pi-1" || !id.joined || id.token.Cluster != "home" {
+		id, join, err := identify(c.config, c.stored, rand.Reader)
+		if err != nil || id.Node != "pi-1" || id.Cluster != "home" || (join != nil) != c.joins {
 			t.Errorf("%s: %+v, %v", name, id, err)
 		}
+		if same := bytes.Equal(id.Key, fresh.Key); same != c.sameKey {
+			t.Errorf("%s: the same key: %v", name, same)
+		}
+	}
+	if id, _, err := identify(Config{Join: token, NodeName: "pi-2"}, pending, rand.Reader); err != nil || id.Node != "pi-2" || bytes.Equal(id.Key, fresh.Key) {
+		t.Errorf("another name before it has joined: %+v, %v", id, err)
 	}
 	for name, c := range map[string]struct {
 		config Config
 		stored []byte
 		want   string
 	}{
-		"another name": {Config{NodeName: "pi-2"}, stored, "--node-name pi-2: this data directory belongs to the node pi-1"},
-		"damaged":      {Config{DataDir: "/d"}, stored[:len(stored)/2], "--data-dir /d: the stored identity is damaged"},
+		"another name":        {Config{NodeName: "pi-2"}, stored, "--node-name pi-2: this data directory belongs to the node pi-1"},
+		"damaged":             {Config{DataDir: "/d"}, stored[:len(stored)/2], "--data-dir /d: the stored identity is damaged"},
+		"of an early version": {Config{DataDir: "/d"}, []byte(`{"node":"pi-1","token":"sk1.x"}`), "--data-dir /d: the stored identity is damaged or of an earlier version"},
+		"no token yet":        {Config{}, nil, "--join is needed until the node has joined"},
+		"not joined yet":      {Config{}, pending, "--join is needed until the node has joined"},
 	} {
-		if _, err := identify(c.config, c.stored); err == nil || !strings.HasPrefix(err.Error(), c.want) {
+		if _, _, err := identify(c.config, c.stored, rand.Reader); err == nil || !strings.HasPrefix(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %s", name, err, c.want)
 		}
+	}
+	for _, format := range []string{"%v", "%+v", "%#v"} {
+		if text := fmt.Sprintf(format, fresh); text != "node pi-1 of cluster home" {
+			t.Errorf("%s prints %q", format, text)
+		}
+	}
+}
+
+// A key changes on the disk first, and what a crash leaves behind is gone on with.
+func TestKeys(t *testing.T) {
+	t.Parallel()
+	id, _, err := identify(Config{NodeName: "pi-1", Join: sampleToken(t)}, nil, rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var disk []byte
+	var full error
+	open := func() *keys {
+		k := &keys{random: rand.Reader, id: id, keep: func(data []byte) error {
+			if full == nil {
+				disk = data
+			}
+			return full
+		}}
+		if disk != nil {
+			if err := json.Unmarshal(disk, &k.id); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return k
+	}
+	public := func(k *keys) [32]byte {
+		key, err := publicOf(k.id.Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return key
+	}
+	k := open()
+	first := public(k)
+	full = errors.New("no space left on device")
+	if _, err := k.Next(); !errors.Is(err, full) {
+		t.Errorf("a key that is not stored is offered: %v", err)
+	}
+	full = nil
+	next, err := k.Next()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again, err := open().Next(); err != nil || again != next {
+		t.Errorf("after a crash another key is offered: %v", err)
+	}
+	if _, err := open().Use([32]byte{9}); err == nil || public(open()) != first {
+		t.Errorf("a key is used that was never made: %v", err)
+	}
+	box, err := open().Use(next)
+	if err != nil || public(open()) != next || box.Password() == "" {
+		t.Fatalf("used: %v", err)
+	}
+	again, err := open().Use(next)
+	if err != nil || again.Password() != box.Password() {
+		t.Errorf("used again: %v", err)
+	}
+	if third, err := open().Next(); err != nil || third == next || third == first {
+		t.Errorf("the key after that: %v", err)
+	}
+	if err := open().Revoked(77); err != nil || open().id.Revoked != 77 {
+		t.Errorf("revoked: %v", err)
 	}
 }
 

@@ -44,6 +44,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 			}
 			defer release()
 		}
+		if name, ok := tokenPath(r.URL.Path); ok {
+			return s.serveTokens(out, r, u, name)
+		}
 		if !isResource {
 			return s.meta(out, r)
 		}

@@ -41,6 +41,9 @@ type Config struct {
 	// Ready says why the master isn't ready, for /readyz; nil means always ready.
 	Ready func() error
 
+	// Tokens are the join tokens; nil: there are none to be had.
+	Tokens Tokens
+
 	// Streams reaches the nodes, for logs; nil: there are none to be had.
 	Streams Streams
 	// StreamKeepAlive is how often both ends of a stream say that they are there, StreamPatience how long they

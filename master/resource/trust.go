@@ -1,10 +1,14 @@
 package resource
 
 import (
+	"crypto/sha256"
+	"time"
+
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/skerry-edge/skerry/master/change"
 	"github.com/skerry-edge/skerry/protocol/message"
+	"github.com/skerry-edge/skerry/protocol/seal"
 )
 
 // Kinds of what the cluster knows of who may talk to it. They are not served as they are.
@@ -42,6 +46,32 @@ type JoinToken struct {
 	Used        uint32   `cbor:"6,keyasint,omitempty"` // how many have
 	Revoked     int64    `cbor:"7,keyasint,omitempty"` // 0: it was not
 	Description string   `cbor:"8,keyasint,omitempty"` // for people
+}
+
+// NewJoinToken is the record of a token with this secret, and its name. A ttl or uses of 0 mean no end.
+func NewJoinToken(secret []byte, now time.Time, ttl time.Duration, uses uint32, description string) (id string, t JoinToken) {
+	token := seal.Token{Secret: secret}
+	t = JoinToken{
+		Hash: seal.HashSecret(secret), Password: sha256.Sum256([]byte(token.JoinPassword())),
+		Created: now.Unix(), Uses: uses, Description: description,
+	}
+	if ttl > 0 {
+		t.Expires = now.Add(ttl).Unix()
+	}
+	return token.ID(), t
+}
+
+// Refuses says why a token is no longer good; empty: it is.
+func (t JoinToken) Refuses(now time.Time) message.JoinVerdict {
+	switch {
+	case t.Revoked != 0:
+		return message.TokenRevoked
+	case t.Expires != 0 && now.Unix() >= t.Expires:
+		return message.TokenExpired
+	case t.Uses != 0 && t.Used >= t.Uses:
+		return message.TokenUsedUp
+	}
+	return ""
 }
 
 // EncodeJoinToken is the value of a record of JoinTokenKind.

@@ -18,7 +18,8 @@ type Config struct {
 	Cluster    string
 	APIListen  string
 	MQTTListen string        // of the embedded broker; empty with Brokers
-	Brokers    []mqtt.Broker // instead of the embedded one
+	Brokers    []mqtt.Broker // instead of the embedded one,
+	BrokerCA   string        // with a certificate of caSystem or caCluster
 	// Advertise are the names and addresses under which others reach this master, best first; empty: those that
 	// the machine has.
 	Advertise []string
@@ -57,6 +58,8 @@ func (c *Config) Define(f *daemon.Flags) {
 			return err
 		}}
 	f.Add(broker)
+	f.String(&c.BrokerCA, checkBrokerCA, daemon.Flag{Name: "broker-ca", Arg: "system|cluster", Default: caSystem,
+		Usage: "who has signed the certificate of --broker: an authority that the system knows, or the cluster's own (see edgectl broker config)"})
 	f.List(&c.Advertise, checkAdvertised, daemon.Flag{Name: "advertise", Arg: "ADDR[,ADDR…]",
 		Usage: "names and addresses under which nodes and users reach this master, best first: they are put into certificates and join tokens (default: the machine's addresses)"})
 	f.String(&c.Cluster, protocol.CheckLevel, daemon.Flag{Name: "cluster-name", Arg: "NAME", Default: "default",
@@ -78,6 +81,8 @@ func (c *Config) Define(f *daemon.Flags) {
 // Check looks for settings that contradict each other.
 func (c *Config) Check(f *daemon.Flags) error {
 	switch external := len(c.Brokers) > 0; {
+	case !external && f.Given("broker-ca"):
+		return fmt.Errorf("--broker-ca is about the certificate of --broker, which is not given; leave it out")
 	case external && f.Given("mqtt-listen") && c.MQTTListen != "":
 		return fmt.Errorf("--broker and --mqtt-listen exclude each other: the first names a broker of your own, the second is for the embedded one")
 	case external:

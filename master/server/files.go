@@ -1,7 +1,6 @@
 package server
 
 import (
-	"bytes"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
@@ -11,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -19,14 +17,12 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/skerry-edge/skerry/protocol/daemon"
-	"github.com/skerry-edge/skerry/protocol/seal"
 	"github.com/skerry-edge/skerry/protocol/seal/ca"
 )
 
 // Files for people, in the data directory.
 const (
 	kubeconfigFile = "admin.kubeconfig"
-	joinFile       = "join-token"
 )
 
 const (
@@ -124,32 +120,6 @@ func usable(data []byte, id identity, server string, now time.Time) bool {
 	return now.Before(pair.Leaf.NotAfter.Add(-ca.ServerLifetime))
 }
 
-// joinToken is the token that nodes join with.
-func joinToken(c Config, id identity, mqttPort string, addresses []string) (string, error) {
-	token := seal.Token{Cluster: id.cluster, Secret: id.join}
-	token.Exchange, token.Signing = id.keys.Public()
-	for _, b := range c.Brokers {
-		token.Brokers = append(token.Brokers, b.String())
-	}
-	if len(c.Brokers) == 0 {
-		token.CAHash = seal.HashCA(id.ca.Certificate)
-		for _, a := range addresses[:min(len(addresses), maxAdvertised)] {
-			token.Brokers = append(token.Brokers, "mqtts://"+net.JoinHostPort(a, mqttPort))
-		}
-	}
-	return token.Encode()
-}
-
-// writeJoinToken keeps DIR/join-token. first says that there was none: nobody has been told the token yet.
-func writeJoinToken(dir, token string) (first bool, err error) {
-	path := filepath.Join(dir, joinFile)
-	old, err := os.ReadFile(path)
-	if err == nil && bytes.Equal(old, []byte(token+"\n")) {
-		return false, nil
-	}
-	return errors.Is(err, fs.ErrNotExist), daemon.WriteFile(path, []byte(token+"\n"), 0o600)
-}
-
 // greet tells a new cluster's administrator what to do next.
 func greet(w io.Writer, dir, cluster, token string) {
 	fmt.Fprintf(w, `
@@ -157,14 +127,16 @@ The cluster %q is new. A machine with containerd joins it with
 
   sudo skerry-agent --join %s
 
-Whoever has this token can join, so keep it secret; it is kept in %s too. Other users of a machine see its
-commands with ps: copy the token into a file there that only root can read, and use
+Whoever has this token can join within %s, so keep it secret; it is kept in %s too. Other users of a machine
+see its commands with ps: copy the token into a file there that only root can read, and use
 
   sudo skerry-agent --join @FILE
+
+Later, and for as many machines and as long as you choose, edgectl token create makes another one.
 
 The administrator's kubeconfig is %s. To use it as yourself:
 
   mkdir -p ~/.kube && sudo install -m 600 -o "$(id -u)" -g "$(id -g)" %s ~/.kube/config
 
-`, cluster, token, filepath.Join(dir, joinFile), filepath.Join(dir, kubeconfigFile), filepath.Join(dir, kubeconfigFile))
+`, cluster, token, firstTokenTTL, filepath.Join(dir, joinFile), filepath.Join(dir, kubeconfigFile), filepath.Join(dir, kubeconfigFile))
 }

@@ -19,16 +19,15 @@ import (
 )
 
 // identityFile holds the cluster's secrets as PEM blocks, in this order: X25519 key, Ed25519 key, the authority's
-// key, its certificate, join secret.
+// key, its certificate. Files of early versions have a fifth one, which is not used any more.
 const identityFile = "cluster.pem"
 
 const (
 	maxIdentity    = 64 << 10
 	blockKey       = "PRIVATE KEY" // PKCS #8
 	blockCert      = "CERTIFICATE"
-	blockJoin      = "SKERRY JOIN SECRET"
 	headerCluster  = "Cluster" // of the first block
-	identityBlocks = 5
+	identityBlocks = 4
 )
 
 // identity is what makes a cluster this cluster.
@@ -36,7 +35,6 @@ type identity struct {
 	cluster string
 	keys    seal.Keys
 	ca      *ca.Authority
-	join    []byte // secret
 }
 
 // openIdentity reads the identity of a directory, or makes it.
@@ -76,11 +74,7 @@ func newIdentity(random io.Reader, cluster string) (identity, error) {
 	if err != nil {
 		return identity{}, err
 	}
-	join := make([]byte, seal.SecretSize)
-	if _, err := io.ReadFull(random, join); err != nil {
-		return identity{}, fmt.Errorf("read random bytes for the join secret: %w", err)
-	}
-	return identity{cluster: cluster, keys: keys, ca: authority, join: join}, nil
+	return identity{cluster: cluster, keys: keys, ca: authority}, nil
 }
 
 func (id identity) keep(path string) error {
@@ -97,7 +91,6 @@ func (id identity) keep(path string) error {
 		out = append(out, pem.EncodeToMemory(block)...)
 	}
 	out = append(out, pem.EncodeToMemory(&pem.Block{Type: blockCert, Bytes: id.ca.Certificate.Raw})...)
-	out = append(out, pem.EncodeToMemory(&pem.Block{Type: blockJoin, Bytes: id.join})...)
 	return daemon.WriteFile(path, out, 0o600)
 }
 
@@ -106,7 +99,7 @@ func parseIdentity(data []byte) (identity, error) {
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
 		blocks = append(blocks, block)
 	}
-	if len(blocks) != identityBlocks || blocks[3].Type != blockCert || blocks[4].Type != blockJoin {
+	if len(blocks) < identityBlocks || blocks[3].Type != blockCert {
 		return identity{}, fmt.Errorf("it does not consist of the %d blocks that it should", identityBlocks)
 	}
 	var keys [3]any
@@ -116,11 +109,11 @@ func parseIdentity(data []byte) (identity, error) {
 			return identity{}, fmt.Errorf("key %d: %w", i+1, err)
 		}
 	}
-	id := identity{cluster: blocks[0].Headers[headerCluster], join: blocks[4].Bytes}
+	id := identity{cluster: blocks[0].Headers[headerCluster]}
 	var isExchange, isSigning bool
 	id.keys.Exchange, isExchange = keys[0].(*ecdh.PrivateKey)
 	id.keys.Signing, isSigning = keys[1].(ed25519.PrivateKey)
-	if !isExchange || !isSigning || id.keys.Exchange.Curve() != ecdh.X25519() || len(id.join) != seal.SecretSize {
+	if !isExchange || !isSigning || id.keys.Exchange.Curve() != ecdh.X25519() {
 		return identity{}, errors.New("its keys are not of the right kinds")
 	}
 	certificate, err := x509.ParseCertificate(blocks[3].Bytes)

@@ -19,6 +19,7 @@ import (
 	"github.com/skerry-edge/skerry/master/broker"
 	"github.com/skerry-edge/skerry/master/change"
 	"github.com/skerry-edge/skerry/master/controller/namespace"
+	"github.com/skerry-edge/skerry/master/enroll"
 	"github.com/skerry-edge/skerry/master/nodelink"
 	"github.com/skerry-edge/skerry/master/reconcile"
 	"github.com/skerry-edge/skerry/master/resource"
@@ -50,9 +51,11 @@ type Server struct {
 	bus    bus.Bus
 	runBus func(context.Context) error // the embedded broker, or the connection to a foreign one
 	link   *nodelink.Link
+	enroll *enroll.Enroller
+	tokens *tokens
 	runner *reconcile.Runner
 	mux    *mux.Mux
-	loops  struct{ link, runner *daemon.Loop }
+	loops  struct{ link, runner, enroll *daemon.Loop }
 }
 
 // New opens the data directory and the ports, and puts the parts together.
@@ -108,6 +111,14 @@ func (s *Server) assemble() (err error) {
 		Sign:   func(message []byte) []byte { return s.id.sign(message) },
 		Frames: s.mux, Clock: s.loops.link.Clock(daemon.Clock), Rand: rand.Reader, Logger: s.daemon.Log, Registerer: s.daemon.Registry,
 	})
+	s.loops.enroll = s.daemon.Health.Loop("the loop that lets nodes join")
+	s.enroll = enroll.New(enroll.Config{
+		Store: s.store, Bus: s.bus, Topics: topics, Cluster: s.config.Cluster, Key: s.id.keys.Exchange, Run: run,
+		Clock: s.loops.enroll.Clock(daemon.Clock), Rand: rand.Reader, Logger: s.daemon.Log, Registerer: s.daemon.Registry,
+	})
+	if s.tokens, err = s.newTokens(); err != nil {
+		return err
+	}
 	s.runner, err = reconcile.New(reconcile.Config{
 		Store: s.store, Planners: planners(s.config, daemon.Clock()), Logger: s.daemon.Log,
 		Clock: s.loops.runner.Clock(daemon.Clock), Registerer: s.daemon.Registry,
@@ -121,6 +132,7 @@ func (s *Server) assemble() (err error) {
 		Store: s.store, Resources: resource.All, Clock: daemon.Clock, Log: s.daemon.Log, Metrics: s.daemon.Registry,
 		Certificate: certificates.get, ClientCAs: clients, Version: daemon.Version,
 		Ready:   func() error { _, err := s.daemon.Health.Ready(); return err },
+		Tokens:  s.tokens,
 		Streams: s.mux, StreamKeepAlive: s.config.Heartbeat, StreamPatience: s.config.NodeTimeout,
 	})
 	return err
@@ -129,7 +141,16 @@ func (s *Server) assemble() (err error) {
 // assembleBus makes the bus: the embedded broker's, or one to a foreign broker.
 func (s *Server) assembleBus(topics protocol.Topics, certificates *certificates, host string) error {
 	if len(s.config.Brokers) > 0 {
+		user, password, err := s.id.masterAccount()
+		if err != nil {
+			return err
+		}
+		var pinned seal.CAHash
+		if s.config.BrokerCA == caCluster {
+			pinned = seal.HashCA(s.id.ca.Certificate)
+		}
 		foreign, err := mqtt.New(mqtt.Config{
+			User: user, Password: password, PinnedCA: pinned,
 			Brokers: s.config.Brokers, ClientID: mqtt.MasterClientID(s.config.Cluster, host), TakeLeave: true,
 			BackoffCap: func() time.Duration { return maxBackoff(s.config.NodeTimeout) },
 			QueueBytes: 32 << 20, QueueMessages: 16 << 10,
@@ -182,7 +203,7 @@ func (s *Server) Run(ctx context.Context) (err error) {
 	if s.report.CompactError != nil {
 		log.Warn().Err(s.report.CompactError).Msg("the store's file could not be compacted; it works as it is")
 	}
-	token, first, err := s.prepare(ctx)
+	token, err := s.prepare(ctx)
 	if err != nil {
 		return err
 	}
@@ -192,12 +213,14 @@ func (s *Server) Run(ctx context.Context) (err error) {
 	parts.Go(func() error { return s.mux.Run(ctx) })
 	s.loops.link.Started(daemon.Clock(), s.link.Wake)
 	parts.Go(func() error { return s.link.Run(ctx) })
+	s.loops.enroll.Started(daemon.Clock(), s.enroll.Wake)
+	parts.Go(func() error { return s.enroll.Run(ctx) })
 	s.loops.runner.Started(daemon.Clock(), s.runner.Wake)
 	parts.Go(func() error { return s.runner.Run(ctx) })
 	parts.Go(func() error { return s.api.Run(ctx, s.apiListener) })
 	log.Info().Str("version", daemon.Version).Str("cluster", s.config.Cluster).Str("api", s.apiListener.Addr().String()).
 		Stringer("epoch", s.store.Epoch()).Msg("the master serves")
-	if first {
+	if token != "" {
 		greet(s.daemon.Stdout, s.config.DataDir, s.config.Cluster, token)
 	}
 	s.daemon.Ready()
@@ -206,27 +229,23 @@ func (s *Server) Run(ctx context.Context) (err error) {
 	return err
 }
 
-// prepare writes what must be there before the API answers.
-func (s *Server) prepare(ctx context.Context) (token string, first bool, err error) {
+// prepare writes what must be there before the API answers. It returns a join token when it has made the first one.
+func (s *Server) prepare(ctx context.Context) (token string, err error) {
 	_, apiPort, _ := net.SplitHostPort(s.apiListener.Addr().String())
 	port, err := strconv.ParseInt(apiPort, 10, 32)
 	if err != nil {
-		return "", false, fmt.Errorf("read the API's port: %w", err)
+		return "", fmt.Errorf("read the API's port: %w", err)
 	}
 	if missing := namespace.Seed(s.store.View(), daemon.Clock(), int32(port)); len(missing) > 0 {
 		if _, err := s.store.Commit(ctx, missing); err != nil {
-			return "", false, fmt.Errorf("make what every cluster has: %w", err)
+			return "", fmt.Errorf("make what every cluster has: %w", err)
 		}
 	}
 	api := s.config.advertised(s.config.APIListen, s.machine)[0]
 	if err := writeKubeconfig(s.config.DataDir, s.id, "https://"+net.JoinHostPort(api, apiPort), daemon.Clock().Wall); err != nil {
-		return "", false, err
+		return "", err
 	}
-	if token, err = joinToken(s.config, s.id, s.mqttPort, s.config.advertised(s.config.MQTTListen, s.machine)); err != nil {
-		return "", false, err
-	}
-	first, err = writeJoinToken(s.config.DataDir, token)
-	return token, first, err
+	return s.tokens.first(ctx, s.config.DataDir)
 }
 
 func (s *Server) close() error {

@@ -14,10 +14,8 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"github.com/skerry-edge/skerry/protocol/bus/mqtt"
 	"github.com/skerry-edge/skerry/protocol/clock"
 	"github.com/skerry-edge/skerry/protocol/daemon"
-	"github.com/skerry-edge/skerry/protocol/seal"
 	"github.com/skerry-edge/skerry/protocol/seal/ca"
 )
 
@@ -80,7 +78,7 @@ func TestIdentity(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !made.keys.Exchange.Equal(read.keys.Exchange) || !made.keys.Signing.Equal(read.keys.Signing) ||
-		!bytes.Equal(made.join, read.join) || !made.ca.Certificate.Equal(read.ca.Certificate) {
+		!made.ca.Certificate.Equal(read.ca.Certificate) {
 		t.Error("what is read is not what was made")
 	}
 	if _, err := openIdentity(dir, "work"); err == nil || !strings.Contains(err.Error(), "belongs to the cluster home") {
@@ -193,43 +191,6 @@ func TestKubeconfig(t *testing.T) {
 			t.Errorf("%s: the same %v, want %v", c.name, !c.same, c.same)
 		}
 		last = data
-	}
-}
-
-// The token names every way to the broker, and whom to trust there.
-func TestJoinToken(t *testing.T) {
-	t.Parallel()
-	id, err := newIdentity(rand.Reader, "home")
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := joinToken(Config{}, id, "8883", []string{"192.0.2.1", "2001:db8::1", "master.example"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	token, err := seal.ParseToken(text)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if want := []string{"mqtts://192.0.2.1:8883", "mqtts://[2001:db8::1]:8883", "mqtts://master.example:8883"}; !slices.Equal(token.Brokers, want) {
-		t.Errorf("brokers %v, want %v", token.Brokers, want)
-	}
-	if token.CAHash != seal.HashCA(id.ca.Certificate) || token.Cluster != "home" {
-		t.Errorf("cluster %s, hash %x", token.Cluster, token.CAHash)
-	}
-
-	brokers, err := mqtt.ParseBrokers([]string{"mqtts://user:secret@broker.example"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if text, err = joinToken(Config{Brokers: brokers}, id, "", nil); err != nil {
-		t.Fatal(err)
-	}
-	if token, err = seal.ParseToken(text); err != nil {
-		t.Fatal(err)
-	}
-	if !token.CAHash.IsZero() || len(token.Brokers) != 1 || token.Brokers[0] != "mqtts://broker.example:8883" {
-		t.Errorf("with a broker of one's own: %v, hash %x", token.Brokers, token.CAHash)
 	}
 }
 

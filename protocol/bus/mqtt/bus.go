@@ -168,6 +168,20 @@ func (b *Bus) Reconnect(nextBroker bool) {
 	}
 }
 
+// UseAccount changes the account, from the next connection on.
+func (b *Bus) UseAccount(user, password string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.config.User, b.config.Password = user, password
+}
+
+// account is the one to connect with.
+func (b *Bus) account(broker Broker) (user, password string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return broker.credentials(b.config.User, b.config.Password)
+}
+
 // Err says in one line why there is no connection and what to do; nil while there is one.
 func (b *Bus) Err() error {
 	b.mu.Lock()

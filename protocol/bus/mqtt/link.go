@@ -52,7 +52,7 @@ func (b *Bus) connect(ctx context.Context, broker Broker, number *uint64) (*link
 	conn := newGuardedConn(raw, func() { b.oversized.add(1) })
 	l := &link{conn: conn, lost: make(chan error, 1)}
 	*number++
-	user, password := broker.credentials(b.config.User, b.config.Password)
+	user, password := b.account(broker)
 	options := paho.NewClientOptions().
 		AddBroker("tcp://broker"). // never dialled: the connection exists
 		SetCustomOpenConnectionFn(func(*url.URL, paho.ClientOptions) (net.Conn, error) { return conn, nil }).

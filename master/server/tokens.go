@@ -1,0 +1,215 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/skerry-edge/skerry/master/apiserver"
+	"github.com/skerry-edge/skerry/master/change"
+	"github.com/skerry-edge/skerry/master/resource"
+	"github.com/skerry-edge/skerry/master/store"
+	"github.com/skerry-edge/skerry/protocol/clock"
+	"github.com/skerry-edge/skerry/protocol/daemon"
+	"github.com/skerry-edge/skerry/protocol/seal"
+)
+
+// joinFile, in the data directory, has the token that a new cluster begins with, as long as it is good.
+const joinFile = "join-token"
+
+// firstTokenTTL is how long that one is good, for any number of nodes.
+const firstTokenTTL = 24 * time.Hour
+
+// Of tokens that are no longer good the last maxSpent are kept, so that who uses one is told why it fails; of all of
+// them there are maxTokens at most.
+const (
+	maxSpent  = 100
+	maxTokens = 1000
+)
+
+// tokens makes, lists and revokes join tokens. It implements apiserver.Tokens.
+type tokens struct {
+	store store.Store
+	clock clock.Source
+	id    identity
+	// token is a token without its secret.
+	token seal.Token
+}
+
+var _ apiserver.Tokens = (*tokens)(nil)
+
+// newTokens says what tokens of this master contain.
+func (s *Server) newTokens() (*tokens, error) {
+	t := seal.Token{Cluster: s.id.cluster}
+	t.Exchange, t.Signing = s.id.keys.Public()
+	for _, b := range s.config.Brokers {
+		t.Brokers = append(t.Brokers, b.String())
+	}
+	if len(s.config.Brokers) > 0 {
+		password, err := s.id.accountPassword(seal.JoinUser)
+		if err != nil {
+			return nil, err
+		}
+		t.User, t.Password = seal.JoinUser, password
+	}
+	if len(s.config.Brokers) == 0 || s.config.BrokerCA == caCluster {
+		t.CAHash = seal.HashCA(s.id.ca.Certificate)
+	}
+	if len(s.config.Brokers) == 0 {
+		addresses := s.config.advertised(s.config.MQTTListen, s.machine)
+		for _, a := range addresses[:min(len(addresses), maxAdvertised)] {
+			t.Brokers = append(t.Brokers, "mqtts://"+net.JoinHostPort(a, s.mqttPort))
+		}
+	}
+	return &tokens{store: s.store, clock: daemon.Clock, id: s.id, token: t}, nil
+}
+
+// Create implements apiserver.Tokens.
+func (t *tokens) Create(ctx context.Context, ttl time.Duration, uses uint32, description string) (apiserver.Token, error) {
+	secret := make([]byte, seal.SecretSize)
+	if _, err := io.ReadFull(rand.Reader, secret); err != nil {
+		return apiserver.Token{}, fmt.Errorf("read random bytes for a token: %w", err)
+	}
+	now := t.clock()
+	id, record := resource.NewJoinToken(secret, now.Wall, ttl, uses, description)
+	changes, err := t.room(now)
+	if err != nil {
+		return apiserver.Token{}, err
+	}
+	changes = append(changes, change.Change{Key: tokenKey(id), Value: resource.EncodeJoinToken(record), Reason: "asked for"})
+	token := t.token
+	token.Secret = secret
+	text, err := token.Encode()
+	if err != nil {
+		return apiserver.Token{}, err
+	}
+	if _, err := t.store.Commit(ctx, changes); err != nil {
+		return apiserver.Token{}, fmt.Errorf("store the token: %w", err)
+	}
+	out := describe(id, record, now)
+	out.Text = text
+	return out, nil
+}
+
+// room removes the tokens that ended longest ago.
+func (t *tokens) room(now clock.Now) ([]change.Change, error) {
+	var spent []change.Record
+	all := 0
+	for rec := range t.store.View().List(resource.JoinTokenKind, "") {
+		all++
+		if token, err := resource.DecodeJoinToken(rec.Value); err == nil && token.Refuses(now.Wall) != "" {
+			spent = append(spent, rec)
+		}
+	}
+	var changes []change.Change
+	for len(spent) > maxSpent {
+		oldest := 0
+		for i := range spent {
+			if spent[i].Rev < spent[oldest].Rev {
+				oldest = i
+			}
+		}
+		changes = append(changes, change.Change{Key: spent[oldest].Key, Base: spent[oldest].Rev, Reason: "it ended long ago"})
+		spent = append(spent[:oldest], spent[oldest+1:]...)
+	}
+	if all-len(changes) >= maxTokens {
+		return nil, fmt.Errorf("there are %d join tokens; revoke some with edgectl token revoke", maxTokens)
+	}
+	return changes, nil
+}
+
+// List implements apiserver.Tokens.
+func (t *tokens) List() []apiserver.Token {
+	now := t.clock()
+	var out []apiserver.Token
+	for rec := range t.store.View().List(resource.JoinTokenKind, "") {
+		if token, err := resource.DecodeJoinToken(rec.Value); err == nil {
+			out = append(out, describe(rec.Key.Name, token, now))
+		}
+	}
+	return out
+}
+
+// Revoke implements apiserver.Tokens.
+func (t *tokens) Revoke(ctx context.Context, id string) (bool, error) {
+	for {
+		rec, ok := t.store.View().Get(tokenKey(id))
+		if !ok {
+			return false, nil
+		}
+		token, err := resource.DecodeJoinToken(rec.Value)
+		if err != nil {
+			return false, err
+		}
+		if token.Revoked != 0 {
+			return true, nil
+		}
+		token.Revoked = max(t.clock().Wall.Unix(), 1)
+		_, err = t.store.Commit(ctx, []change.Change{{
+			Key: rec.Key, Base: rec.Rev, Value: resource.EncodeJoinToken(token), Reason: "asked for",
+		}})
+		if !errors.Is(err, store.ErrConflict) {
+			return err == nil, err
+		}
+	}
+}
+
+func describe(id string, t resource.JoinToken, now clock.Now) apiserver.Token {
+	out := apiserver.Token{
+		ID: id, Created: time.Unix(t.Created, 0).UTC(), Uses: t.Uses, Used: t.Used, Description: t.Description,
+		State: strings.TrimPrefix(string(t.Refuses(now.Wall)), "token_"),
+	}
+	if t.Expires != 0 {
+		out.Expires = time.Unix(t.Expires, 0).UTC()
+	}
+	return out
+}
+
+func tokenKey(id string) change.Key { return change.Key{Kind: resource.JoinTokenKind, Name: id} }
+
+// first makes the token that a new cluster begins with, keeps its file up to date as long as it is good, and removes
+// the file then. It returns the token only when it is new: nobody has been told it yet.
+func (t *tokens) first(ctx context.Context, dir string) (token string, err error) {
+	path := filepath.Join(dir, joinFile)
+	old, err := os.ReadFile(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && len(t.List()) == 0 && t.unjoined():
+		made, err := t.Create(ctx, firstTokenTTL, 0, "the cluster's first")
+		if err != nil {
+			return "", err
+		}
+		return made.Text, daemon.WriteFile(path, []byte(made.Text+"\n"), 0o600)
+	case errors.Is(err, fs.ErrNotExist):
+		return "", nil
+	case err != nil:
+		return "", fmt.Errorf("read the join token: %w", err)
+	}
+	kept, err := seal.ParseToken(string(old))
+	rec, ok := t.store.View().Get(tokenKey(kept.ID()))
+	if err == nil && ok {
+		if record, err := resource.DecodeJoinToken(rec.Value); err == nil && record.Refuses(t.clock().Wall) == "" {
+			fresh := t.token // the addresses may have changed
+			fresh.Secret = kept.Secret
+			text, err := fresh.Encode()
+			if err != nil || text+"\n" == string(old) {
+				return "", err
+			}
+			return "", daemon.WriteFile(path, []byte(text+"\n"), 0o600)
+		}
+	}
+	if err := os.Remove(path); err != nil {
+		return "", fmt.Errorf("remove a join token that is no longer good: %w", err)
+	}
+	return "", nil
+}
+
+// unjoined reports whether no node has ever joined.
+func (t *tokens) unjoined() bool { return t.store.View().Count(resource.NodeKeyKind) == 0 }
