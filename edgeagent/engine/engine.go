@@ -13,6 +13,7 @@ var (
 	ErrWrongArch = errors.New("the image has nothing for this architecture")
 	ErrDenied    = errors.New("the registry refuses access")
 	ErrConfig    = errors.New("the container can't be created as configured")
+	ErrNonRoot   = errors.New("container has runAsNonRoot")
 	ErrStart     = errors.New("the container's process can't be started")
 )
 
@@ -42,9 +43,9 @@ type Engine interface {
 
 	// Start creates the container and starts its process. A container with that ID that runs, or has run, is
 	// left alone: one ID runs at most once. One that was created but never started is started. Errors:
-	// ErrNotFound (no such image), ErrConfig (nothing was created), ErrWrongArch, ErrStart (the command can't
-	// be executed: trying again is no use), ErrAway. After an error the container is listed as Created or
-	// not at all.
+	// ErrNotFound (no such image), ErrConfig (nothing was created; with ErrNonRoot where that is why),
+	// ErrWrongArch, ErrStart (the command can't be executed: trying again is no use), ErrAway. After an error
+	// the container is listed as Created or not at all.
 	Start(ctx context.Context, spec Spec) error
 
 	// Stop sends the stop signal, waits for grace, then kills, and returns when no process is left. With no
@@ -127,15 +128,18 @@ type Spec struct {
 	Dir      string   // working directory; empty: the image's
 	User     *int64   // numeric user; nil: the image's
 	Group    *int64
+	NonRoot  bool    // refuse to start as root, or as a user of the image whose number is not known
+	Groups   []int64 // more groups, besides those that the image's /etc/group gives the user
 	Mounts   []Mount
 	Hostname string
 	Hosts    []Host // lines of /etc/hosts, besides those of loopback
 
 	Privileged                        bool
 	ReadOnlyRoot                      bool
-	AddCapabilities, DropCapabilities []string // without CAP_; "ALL" is understood
-	AllowPrivilegeEscalation          bool     // a process may gain privileges that its parent has not, as by setuid
-	SeccompUnconfined                 bool     // no system call filter; else the default profile
+	AddCapabilities, DropCapabilities []string          // without CAP_; "ALL" is understood
+	AllowPrivilegeEscalation          bool              // a process may gain privileges that its parent has not, as by setuid
+	SeccompUnconfined                 bool              // no system call filter; else the default profile
+	Sysctls                           map[string]string // of the container's own namespaces
 
 	Sandbox string // the pod's uid: containers of one sandbox share a shim
 	NetNS   string // path of the network namespace to join; empty: the engine's own

@@ -94,16 +94,26 @@ func secure(s *engine.Spec, p *corev1.PodSecurityContext, c *corev1.SecurityCont
 		c = &corev1.SecurityContext{}
 	}
 	s.User, s.Group = first(c.RunAsUser, p.RunAsUser), first(c.RunAsGroup, p.RunAsGroup)
-	if nonRoot := first(c.RunAsNonRoot, p.RunAsNonRoot); nonRoot != nil && *nonRoot {
-		switch {
-		case s.User == nil:
-			return errors.New("container has runAsNonRoot: set runAsUser, too, for the image's user is not known to be another than root")
-		case *s.User == 0:
-			return errors.New("container's runAsUser breaks non-root policy")
-		}
+	s.NonRoot = isTrue(first(c.RunAsNonRoot, p.RunAsNonRoot))
+	if s.NonRoot && s.User != nil && *s.User == 0 {
+		return errors.New("container's runAsUser breaks non-root policy")
 	}
-	s.Privileged = c.Privileged != nil && *c.Privileged
-	s.ReadOnlyRoot = c.ReadOnlyRootFilesystem != nil && *c.ReadOnlyRootFilesystem
+	s.Groups = p.SupplementalGroups
+	if p.FSGroup != nil {
+		s.Groups = append(slices.Clone(s.Groups), *p.FSGroup)
+	}
+	s.Privileged = isTrue(c.Privileged)
+	s.AllowPrivilegeEscalation = isTrue(c.AllowPrivilegeEscalation)
+	s.ReadOnlyRoot = isTrue(c.ReadOnlyRootFilesystem)
+	if profile := first(c.SeccompProfile, p.SeccompProfile); profile != nil {
+		s.SeccompUnconfined = profile.Type == corev1.SeccompProfileTypeUnconfined
+	}
+	for _, sysctl := range p.Sysctls {
+		if s.Sysctls == nil {
+			s.Sysctls = map[string]string{}
+		}
+		s.Sysctls[sysctl.Name] = sysctl.Value
+	}
 	if c.Capabilities != nil {
 		for _, name := range c.Capabilities.Add {
 			s.AddCapabilities = append(s.AddCapabilities, string(name))
@@ -114,6 +124,8 @@ func secure(s *engine.Spec, p *corev1.PodSecurityContext, c *corev1.SecurityCont
 	}
 	return nil
 }
+
+func isTrue(b *bool) bool { return b != nil && *b }
 
 func first[T any](choices ...*T) *T {
 	for _, c := range choices {

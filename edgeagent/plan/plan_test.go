@@ -118,7 +118,7 @@ func TestBuild(t *testing.T) {
 	}
 	want := engine.Spec{
 		ID: "uid-web-app-4", Image: "app:1", Command: []string{"serve", "80"}, Args: []string{"--host=$(HOSTNAME)"},
-		Labels: got.Labels, Env: []string{"HOSTNAME=web", "PORT=80"}, Hostname: "web", User: &user, DropCapabilities: []string{"ALL"},
+		Labels: got.Labels, Env: []string{"HOSTNAME=web", "PORT=80"}, Hostname: "web", User: &user, NonRoot: true, DropCapabilities: []string{"ALL"},
 		Sandbox: "uid-web", NetNS: "/net", Cgroup: "poduid-web", CPUMilli: 1500, CPUShares: 256, MemoryBytes: 32 << 20, OOMScore: 500,
 		LogDir: "/logs/uid-web/app", LogMaxBytes: 9, LogMaxFiles: 2,
 	}
@@ -132,6 +132,47 @@ func TestBuild(t *testing.T) {
 	c.SecurityContext.RunAsUser = &root
 	if _, _, err := build(&Desired{}, Node{}, p, c, 4, pod.Network{}); err == nil {
 		t.Error("runAsNonRoot lets root pass")
+	}
+}
+
+// What a pod may is what its spec says, the container's word before the pod's: nothing said is no more than any
+// container has.
+func TestSecurity(t *testing.T) {
+	yes, no := true, false
+	n := func(i int64) *int64 { return &i }
+	unconfined := &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeUnconfined}
+	standard := &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}
+	for name, c := range map[string]struct {
+		pod       *corev1.PodSecurityContext
+		container *corev1.SecurityContext
+		want      engine.Spec
+	}{
+		"nothing": {},
+		"no":      {container: &corev1.SecurityContext{Privileged: &no, AllowPrivilegeEscalation: &no, ReadOnlyRootFilesystem: &no}},
+		"more": {
+			container: &corev1.SecurityContext{AllowPrivilegeEscalation: &yes, ReadOnlyRootFilesystem: &yes, SeccompProfile: unconfined},
+			want:      engine.Spec{AllowPrivilegeEscalation: true, ReadOnlyRoot: true, SeccompUnconfined: true},
+		},
+		"of the pod": {
+			pod: &corev1.PodSecurityContext{
+				SeccompProfile: unconfined, RunAsNonRoot: &yes, SupplementalGroups: []int64{3, 4}, FSGroup: n(5),
+				Sysctls: []corev1.Sysctl{{Name: "net.ipv4.tcp_syncookies", Value: "0"}},
+			},
+			want: engine.Spec{SeccompUnconfined: true, NonRoot: true, Groups: []int64{3, 4, 5}, Sysctls: map[string]string{"net.ipv4.tcp_syncookies": "0"}},
+		},
+		"the container decides": {
+			pod:       &corev1.PodSecurityContext{SeccompProfile: unconfined, RunAsNonRoot: &yes, RunAsUser: n(0)},
+			container: &corev1.SecurityContext{SeccompProfile: standard, RunAsUser: n(9)},
+			want:      engine.Spec{NonRoot: true, User: n(9)},
+		},
+	} {
+		var got engine.Spec
+		if err := secure(&got, c.pod, c.container); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
 	}
 }
 

@@ -29,6 +29,9 @@ func volumes(d *Desired, node Node, p *corev1.Pod) ([]pod.Volume, error) {
 func volume(d *Desired, node Node, p *corev1.Pod, v *corev1.Volume) (pod.Volume, error) {
 	out := pod.Volume{Name: v.Name, Kind: pod.FileVolume, Memory: true}
 	f := files{d: d, node: node, pod: p, byPath: map[string]pod.File{}}
+	if s := p.Spec.SecurityContext; s != nil {
+		out.Group = s.FSGroup
+	}
 	var err error
 	switch {
 	case v.EmptyDir != nil:
@@ -38,7 +41,7 @@ func volume(d *Desired, node Node, p *corev1.Pod, v *corev1.Volume) (pod.Volume,
 		}
 		return out, nil
 	case v.HostPath != nil:
-		out.Kind, out.Memory, out.HostPath = pod.HostVolume, false, v.HostPath.Path
+		out.Kind, out.Memory, out.HostPath, out.Group = pod.HostVolume, false, v.HostPath.Path, nil
 		if v.HostPath.Type != nil {
 			out.HostType = string(*v.HostPath.Type)
 		}

@@ -114,6 +114,8 @@ func (m *Memory) startDone(a Action, err error, now clock.Now) {
 		}
 	case errors.Is(err, engine.ErrWrongArch):
 		mem.waiting = WrongArchitecture
+	case errors.Is(err, engine.ErrNonRoot):
+		mem.waiting = "CreateContainerConfigError"
 	case errors.Is(err, engine.ErrConfig):
 		mem.waiting = "CreateContainerError"
 	case errors.Is(err, engine.ErrStart):

@@ -22,6 +22,7 @@ type Volume struct {
 	Name      string
 	Kind      VolumeKind
 	Memory    bool   // EmptyVolume, FileVolume: on a tmpfs
+	Group     *int64 // EmptyVolume, FileVolume: the group that may read, and write if containers may; nil: root's
 	SizeBytes int64  // EmptyVolume in memory: its size; 0: the kernel's choice
 	HostPath  string // HostVolume
 	HostType  string // HostVolume: what must be there, in Kubernetes' words; empty: anything

@@ -2,6 +2,7 @@ package volume
 
 import (
 	"bytes"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,68 +17,105 @@ import (
 const (
 	dataLink = "..data"
 	newLink  = "..data_new"
-	version  = "..version-*"
+	version  = "..version-"
 )
 
-// writeFiles makes the volume have exactly these files, all at once.
-func writeFiles(dir string, files []pod.File) error {
-	for _, f := range files {
+// files is a volume of files. Everything is done within its directory: no link in it leads anywhere else, whoever
+// has put it there.
+type files struct {
+	root  *os.Root
+	group *int64
+}
+
+// writeFiles makes the volume have exactly these files, all at once. They are the group's to read, if there is one.
+func writeFiles(dir string, list []pod.File, group *int64) error {
+	wanted := make([]pod.File, len(list))
+	for i, f := range list {
 		if !filepath.IsLocal(f.Path) || filepath.Clean(f.Path) != f.Path || strings.HasPrefix(f.Path, "..") || f.Path == "." {
 			return fmt.Errorf("the path %q leads out of the volume", f.Path)
 		}
+		if wanted[i] = f; group != nil {
+			wanted[i].Mode |= 0o440 // as the kubelet does for fsGroup
+		}
 	}
-	current, err := os.Readlink(filepath.Join(dir, dataLink))
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	v := files{root: root, group: group}
+	current, err := root.Readlink(dataLink)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	if current == "" || !same(filepath.Join(dir, current), files) {
-		if current, err = switchTo(dir, files); err != nil {
+	if current == "" || !v.same(current, wanted) {
+		if current, err = v.switchTo(wanted); err != nil {
 			return err
 		}
 	}
-	return tidy(dir, current, files)
+	return v.tidy(current, wanted)
 }
 
 // switchTo writes a new version and makes it the one that is seen; it returns its name.
-func switchTo(dir string, files []pod.File) (string, error) {
-	fresh, err := os.MkdirTemp(dir, version)
-	if err != nil {
+func (v files) switchTo(list []pod.File) (string, error) {
+	name := version + rand.Text()
+	if err := v.mkdir(name); err != nil {
 		return "", err
 	}
-	if err := os.Chmod(fresh, 0o755); err != nil {
-		return "", err
-	}
-	for _, f := range files {
-		path := filepath.Join(fresh, f.Path)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+	for _, f := range list {
+		path := filepath.Join(name, f.Path)
+		if err := v.mkdir(filepath.Dir(path)); err != nil {
 			return "", err
 		}
-		if err := os.WriteFile(path, f.Data, 0o600); err != nil {
+		if err := v.root.WriteFile(path, f.Data, 0o600); err != nil {
 			return "", err
 		}
-		if err := os.Chmod(path, os.FileMode(f.Mode)); err != nil {
+		if err := v.own(path, os.FileMode(f.Mode)); err != nil {
 			return "", err
 		}
 	}
-	link := filepath.Join(dir, newLink)
-	if err := os.Remove(link); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := v.root.Remove(newLink); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return "", err
 	}
-	name := filepath.Base(fresh)
-	if err := os.Symlink(name, link); err != nil {
+	if err := v.root.Symlink(name, newLink); err != nil {
 		return "", err
 	}
-	return name, os.Rename(link, filepath.Join(dir, dataLink))
+	return name, v.root.Rename(newLink, dataLink)
+}
+
+// mkdir makes a directory, and those above it, for all to look into.
+func (v files) mkdir(path string) error {
+	if info, err := v.root.Lstat(path); err == nil && info.IsDir() {
+		return nil
+	}
+	if above := filepath.Dir(path); above != "." {
+		if err := v.mkdir(above); err != nil {
+			return err
+		}
+	}
+	if err := v.root.Mkdir(path, 0o700); err != nil {
+		return err
+	}
+	return v.own(path, 0o755)
+}
+
+func (v files) own(path string, mode os.FileMode) error {
+	if v.group != nil {
+		if err := v.root.Lchown(path, -1, int(*v.group)); err != nil {
+			return err
+		}
+	}
+	return v.root.Chmod(path, mode)
 }
 
 // tidy makes the links that lead to the files, and removes links and versions that are over.
-func tidy(dir, current string, files []pod.File) error {
+func (v files) tidy(current string, list []pod.File) error {
 	wanted := map[string]bool{}
-	for _, f := range files {
+	for _, f := range list {
 		top, _, _ := strings.Cut(f.Path, "/")
 		wanted[top] = true
 	}
-	entries, err := os.ReadDir(dir)
+	entries, err := fs.ReadDir(v.root.FS(), ".")
 	if err != nil {
 		return err
 	}
@@ -86,17 +124,17 @@ func tidy(dir, current string, files []pod.File) error {
 		if name == dataLink || name == current {
 			continue
 		}
-		target, _ := os.Readlink(filepath.Join(dir, name))
+		target, _ := v.root.Readlink(name)
 		if wanted[name] && target == filepath.Join(dataLink, name) {
 			delete(wanted, name)
 			continue
 		}
-		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
+		if err := v.root.RemoveAll(name); err != nil {
 			return err
 		}
 	}
 	for name := range wanted {
-		if err := os.Symlink(filepath.Join(dataLink, name), filepath.Join(dir, name)); err != nil {
+		if err := v.root.Symlink(filepath.Join(dataLink, name), name); err != nil {
 			return err
 		}
 	}
@@ -104,28 +142,28 @@ func tidy(dir, current string, files []pod.File) error {
 }
 
 // same reports whether a version has exactly these files.
-func same(dir string, files []pod.File) bool {
+func (v files) same(current string, list []pod.File) bool {
+	if !strings.HasPrefix(current, version) || !filepath.IsLocal(current) || filepath.Base(current) != current {
+		return false // no version of ours
+	}
 	left := map[string]pod.File{}
-	for _, f := range files {
+	for _, f := range list {
 		left[f.Path] = f
 	}
-	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+	err := fs.WalkDir(v.root.FS(), current, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {
-			return err
-		}
-		name, err := filepath.Rel(dir, path)
-		if err != nil {
 			return err
 		}
 		info, err := e.Info()
 		if err != nil {
 			return err
 		}
+		name := strings.TrimPrefix(path, current+"/")
 		f, ok := left[name]
 		if !ok || !info.Mode().IsRegular() || info.Mode().Perm() != os.FileMode(f.Mode) || info.Size() != int64(len(f.Data)) {
 			return errDiffers
 		}
-		data, err := os.ReadFile(path)
+		data, err := v.root.ReadFile(path)
 		if err == nil && !bytes.Equal(data, f.Data) {
 			err = errDiffers
 		}

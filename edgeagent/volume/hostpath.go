@@ -15,7 +15,8 @@ func checkHostPath(path, kind string) error {
 		case "", "DirectoryOrCreate":
 			return os.MkdirAll(path, 0o755)
 		case "FileOrCreate":
-			f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o644)
+			// A link that leads nowhere is not followed: whoever may write beside the file doesn't say where it is made.
+			f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
 			if err != nil {
 				return err
 			}

@@ -73,15 +73,21 @@ func (v *Volumes) mount(uid string, one pod.Volume, mounted []string) error {
 	if one.Kind == pod.HostVolume {
 		return checkHostPath(one.HostPath, one.HostType)
 	}
-	dir, mode := pod.VolumeDir(v.root, uid, one.Name), os.FileMode(0o755)
+	dir, mode := pod.VolumeDir(v.root, uid, one.Name), uint32(0o755)
 	if one.Kind == pod.EmptyVolume {
 		mode = 0o777 // whatever user the containers run as
 	}
-	if err := makeDir(dir, mode); err != nil {
+	if one.Group != nil {
+		mode |= unix.S_ISGID // what is made there is the group's, too
+	}
+	if err := makeDir(dir, mode, one.Group); err != nil {
 		return err
 	}
 	if one.Memory && !contains(mounted, dir) {
 		options := fmt.Sprintf("mode=%o", mode)
+		if one.Group != nil {
+			options += fmt.Sprintf(",gid=%d", *one.Group)
+		}
 		if one.SizeBytes > 0 {
 			options += fmt.Sprintf(",size=%d", one.SizeBytes)
 		}
@@ -90,7 +96,7 @@ func (v *Volumes) mount(uid string, one pod.Volume, mounted []string) error {
 		}
 	}
 	if one.Kind == pod.FileVolume {
-		return writeFiles(dir, one.Files)
+		return writeFiles(dir, one.Files, one.Group)
 	}
 	return nil
 }
@@ -100,7 +106,7 @@ const asideSuffix = "..new"
 
 // makeDir makes a volume's directory unless it is there: from then on its mode is the containers' to change. It is
 // made aside and moved to its place, so that a power cut leaves none with another mode.
-func makeDir(dir string, mode os.FileMode) error {
+func makeDir(dir string, mode uint32, group *int64) error {
 	if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -111,10 +117,21 @@ func makeDir(dir string, mode os.FileMode) error {
 	if err := os.MkdirAll(aside, 0o700); err != nil {
 		return err
 	}
-	if err := os.Chmod(aside, mode); err != nil { // whatever the umask
+	if err := own(aside, group); err != nil {
 		return err
 	}
+	if err := unix.Chmod(aside, mode); err != nil { // whatever the umask
+		return fmt.Errorf("set the mode of the volume: %w", err)
+	}
 	return os.Rename(aside, dir)
+}
+
+// own gives something to a group, if there is one.
+func own(path string, group *int64) error {
+	if group == nil {
+		return nil
+	}
+	return os.Lchown(path, -1, int(*group))
 }
 
 // mountTmpfs keeps what is in memory off the swap where the kernel can (6.4 and later).

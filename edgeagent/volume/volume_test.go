@@ -260,3 +260,35 @@ func TestHostPathTypes(t *testing.T) {
 		}
 	}
 }
+
+// A volume with a group is the group's, as fsGroup asks: to write where the pod writes, to read where it reads.
+func TestGroup(t *testing.T) {
+	v, root := newVolumes(t)
+	group := int64(4321)
+	volumes := []pod.Volume{
+		{Name: "disk", Kind: pod.EmptyVolume, Group: &group},
+		{Name: "memory", Kind: pod.EmptyVolume, Memory: true, Group: &group},
+		{Name: "keys", Kind: pod.FileVolume, Memory: true, Group: &group, Files: []pod.File{{Path: "sub/key", Mode: 0o400, Data: []byte("k")}}},
+	}
+	dir := func(name, below string) string { return filepath.Join(pod.VolumeDir(root, "u1", name), below) }
+	var version string
+	for range 2 { // the second time nothing changes
+		if err := v.Mount(t.Context(), "u1", volumes); err != nil {
+			t.Fatal(err)
+		}
+		for path, mode := range map[string]uint32{
+			dir("disk", ""): 0o2777, dir("memory", ""): 0o2777, dir("keys", ""): 0o2755,
+			dir("keys", "..data/sub"): 0o755, dir("keys", "sub/key"): 0o440,
+		} {
+			var s unix.Stat_t
+			if err := unix.Stat(path, &s); err != nil || s.Gid != uint32(group) || s.Mode&0o7777 != mode {
+				t.Errorf("%s: group %d, mode %o (%v), want %o", path, s.Gid, s.Mode&0o7777, err, mode)
+			}
+		}
+		now, err := os.Readlink(dir("keys", "..data"))
+		if err != nil || version != "" && now != version {
+			t.Errorf("..data leads to %s, before to %s (%v)", now, version, err)
+		}
+		version = now
+	}
+}

@@ -220,6 +220,7 @@ func validateQuantities(list corev1.ResourceList, path *field.Path) field.ErrorL
 
 func validateSecurity(s *corev1.SecurityContext, path *field.Path) field.ErrorList {
 	errs := validateUser(s.RunAsUser, s.RunAsGroup, path)
+	errs = append(errs, validateSeccomp(s.SeccompProfile, path.Child("seccompProfile"))...)
 	if s.AllowPrivilegeEscalation == nil || *s.AllowPrivilegeEscalation {
 		return errs
 	}

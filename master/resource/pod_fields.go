@@ -7,7 +7,11 @@ func podSpecFields() *allowed {
 		"restartPolicy", "terminationGracePeriodSeconds",
 		"nodeName", "nodeSelector", "tolerations",
 		"hostNetwork", "hostname", "hostAliases",
-		"securityContext.runAsUser", "securityContext.runAsGroup", "securityContext.runAsNonRoot=false",
+		"securityContext.runAsUser", "securityContext.runAsGroup", "securityContext.runAsNonRoot",
+		"securityContext.supplementalGroups", "securityContext.supplementalGroupsPolicy=Merge",
+		"securityContext.fsGroup", "securityContext.fsGroupChangePolicy", // which no volume here makes a difference for
+		"securityContext.seccompProfile.type=RuntimeDefault|Unconfined",
+		"securityContext.sysctls.name", "securityContext.sysctls.value",
 
 		"volumes.name", "volumes.emptyDir.medium=Memory", "volumes.emptyDir.sizeLimit",
 		"volumes.hostPath",
@@ -42,7 +46,8 @@ func containerFields() *allowed {
 		"ports.hostPort", "ports.hostIP",
 		"resources.limits.cpu", "resources.limits.memory", "resources.requests.cpu", "resources.requests.memory",
 		"securityContext.runAsUser", "securityContext.runAsGroup",
-		"securityContext.runAsNonRoot=false", "securityContext.privileged",
+		"securityContext.runAsNonRoot", "securityContext.privileged",
+		"securityContext.seccompProfile.type=RuntimeDefault|Unconfined",
 		"securityContext.readOnlyRootFilesystem",
 		"securityContext.allowPrivilegeEscalation",
 		"securityContext.capabilities", "securityContext.procMount=Default",

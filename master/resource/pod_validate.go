@@ -2,6 +2,7 @@ package resource
 
 import (
 	"fmt"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/validation"
@@ -64,9 +65,55 @@ func validatePodSpec(s *corev1.PodSpec, path *field.Path) field.ErrorList {
 		errs = append(errs, invalid(path.Child("hostname"), s.Hostname, utilvalidation.IsDNS1123Label(s.Hostname))...)
 	}
 	if c := s.SecurityContext; c != nil {
-		errs = append(errs, validateUser(c.RunAsUser, c.RunAsGroup, path.Child("securityContext"))...)
+		errs = append(errs, validatePodSecurity(c, s.HostNetwork, path.Child("securityContext"))...)
 	}
 	return errs
+}
+
+func validatePodSecurity(c *corev1.PodSecurityContext, hostNetwork bool, path *field.Path) field.ErrorList {
+	errs := validateUser(c.RunAsUser, c.RunAsGroup, path)
+	for i, g := range c.SupplementalGroups {
+		errs = append(errs, invalid(path.Child("supplementalGroups").Index(i), g, utilvalidation.IsValidGroupID(g))...)
+	}
+	if c.FSGroup != nil {
+		errs = append(errs, invalid(path.Child("fsGroup"), *c.FSGroup, utilvalidation.IsValidGroupID(*c.FSGroup))...)
+	}
+	if p := c.FSGroupChangePolicy; p != nil {
+		errs = append(errs, oneOf(path.Child("fsGroupChangePolicy"), *p, corev1.FSGroupChangeAlways, corev1.FSGroupChangeOnRootMismatch)...)
+	}
+	errs = append(errs, validateSeccomp(c.SeccompProfile, path.Child("seccompProfile"))...)
+	names := seen[string]{}
+	for i, s := range c.Sysctls {
+		at := path.Child("sysctls").Index(i).Child("name")
+		switch {
+		case s.Name == "":
+			errs = append(errs, field.Required(at, ""))
+		case names.again(s.Name):
+			errs = append(errs, field.Duplicate(at, s.Name))
+		case !safeSysctls[s.Name]:
+			errs = append(errs, field.Forbidden(at, fmt.Sprintf("%q is %s: it is none of those that Kubernetes calls safe", s.Name, NotSupported)))
+		case hostNetwork && strings.HasPrefix(s.Name, "net."):
+			errs = append(errs, field.Invalid(at, s.Name, "may not be specified when 'hostNetwork' is true"))
+		}
+	}
+	return errs
+}
+
+func validateSeccomp(p *corev1.SeccompProfile, path *field.Path) field.ErrorList {
+	if p == nil || p.Type != "" {
+		return nil // the types that there are no profiles for are refused by name
+	}
+	return field.ErrorList{field.Required(path.Child("type"), "type is required when seccompProfile is set")}
+}
+
+// safeSysctls are those of a container's own namespaces that reach nothing else on the node, as the kubelet lists
+// them (pkg/kubelet/sysctl/safe_sysctls.go).
+var safeSysctls = map[string]bool{
+	"kernel.shm_rmid_forced": true, "net.ipv4.ip_local_port_range": true, "net.ipv4.tcp_syncookies": true,
+	"net.ipv4.ping_group_range": true, "net.ipv4.ip_unprivileged_port_start": true,
+	"net.ipv4.ip_local_reserved_ports": true, "net.ipv4.tcp_keepalive_time": true, "net.ipv4.tcp_fin_timeout": true,
+	"net.ipv4.tcp_keepalive_intvl": true, "net.ipv4.tcp_keepalive_probes": true, "net.ipv4.tcp_rmem": true,
+	"net.ipv4.tcp_wmem": true, "net.ipv4.tcp_slow_start_after_idle": true, "net.ipv4.tcp_notsent_lowat": true,
 }
 
 func validateUser(user, group *int64, path *field.Path) field.ErrorList {

@@ -78,6 +78,17 @@ func TestValidateCreate(t *testing.T) {
 			`spec.containers[0].securityContext: Invalid value: "": cannot set ` + "`allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN",
 			"spec.securityContext.runAsUser: Invalid value: -1: must be between 0 and 2147483647, inclusive",
 			"spec.securityContext.runAsGroup: Invalid value: -1: must be between 0 and 2147483647, inclusive"}},
+		{"groups", Pods, podWith("securityContext: {supplementalGroups: [1, -1], fsGroup: -2, fsGroupChangePolicy: Never}", ""), []string{
+			"spec.securityContext.supplementalGroups[1]: Invalid value: -1: must be between 0 and 2147483647, inclusive",
+			"spec.securityContext.fsGroup: Invalid value: -2: must be between 0 and 2147483647, inclusive",
+			`spec.securityContext.fsGroupChangePolicy: Unsupported value: "Never": supported values: "Always", "OnRootMismatch"`}},
+		{"sysctls", Pods, podWith("hostNetwork: true\nsecurityContext: {sysctls: [{name: kernel.shm_rmid_forced, value: '1'}, {name: kernel.panic, value: '1'}, {name: net.ipv4.tcp_rmem, value: '1'}, {name: kernel.shm_rmid_forced}, {value: '1'}]}", ""), []string{
+			`spec.securityContext.sysctls[1].name: Forbidden: "kernel.panic" is not supported by skerry: it is none of those that Kubernetes calls safe`,
+			`spec.securityContext.sysctls[2].name: Invalid value: "net.ipv4.tcp_rmem": may not be specified when 'hostNetwork' is true`,
+			`spec.securityContext.sysctls[3].name: Duplicate value: "kernel.shm_rmid_forced"`,
+			"spec.securityContext.sysctls[4].name: Required value"}},
+		{"seccomp", Pods, podWith("securityContext: {seccompProfile: {}}", ""), []string{
+			"spec.securityContext.seccompProfile.type: Required value: type is required when seccompProfile is set"}},
 		{"places", Pods, podWith("nodeName: N_\nhostname: H\nnodeSelector: {a: -}\nterminationGracePeriodSeconds: -1", ""), []string{
 			"spec.terminationGracePeriodSeconds: Invalid value: -1: must be greater than or equal to 0",
 			`spec.nodeSelector: Invalid value: "-"`,

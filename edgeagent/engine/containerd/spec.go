@@ -32,6 +32,9 @@ const (
 // specOptions turn a spec into an OCI runtime spec, on top of containerd's default: Docker's capabilities, no
 // new privileges, masked paths, own PID, IPC, UTS and mount namespaces.
 func (e *Engine) specOptions(name string, spec engine.Spec, img client.Image, config ocispec.ImageConfig, files []specs.Mount) ([]oci.SpecOpts, error) {
+	if err := checkNonRoot(spec, config); err != nil {
+		return nil, err
+	}
 	args, err := arguments(spec, config)
 	if err != nil {
 		return nil, err
@@ -50,6 +53,7 @@ func (e *Engine) specOptions(name string, spec engine.Spec, img client.Image, co
 			s.Process.Rlimits = nil // containerd's own: 1024 open files are too few
 			// Inherited, it would be that of containerd, which distributions all but exempt.
 			s.Process.OOMScoreAdj = &spec.OOMScore
+			s.Linux.Sysctl = spec.Sysctls
 			return nil
 		},
 		// A container's /run is the image's, as Kubernetes has it.
@@ -171,9 +175,35 @@ func userOptions(spec engine.Spec, config ocispec.ImageConfig) []oci.SpecOpts {
 		if spec.User == nil && spec.Group != nil {
 			s.Process.User.GID = uint32(*spec.Group)
 		}
-		return oci.WithAdditionalGIDs(strconv.FormatUint(uint64(s.Process.User.UID), 10))(ctx, c, container, s)
+		if err := oci.WithAdditionalGIDs(strconv.FormatUint(uint64(s.Process.User.UID), 10))(ctx, c, container, s); err != nil {
+			return err
+		}
+		for _, g := range spec.Groups {
+			if gid := uint32(g); !slices.Contains(s.Process.User.AdditionalGids, gid) {
+				s.Process.User.AdditionalGids = append(s.Process.User.AdditionalGids, gid)
+			}
+		}
+		return nil
 	})
 	return opts
+}
+
+// checkNonRoot refuses root where the spec does, and a user that could be root, in the words of the kubelet.
+func checkNonRoot(spec engine.Spec, config ocispec.ImageConfig) error {
+	if !spec.NonRoot || spec.User != nil && *spec.User != 0 {
+		return nil
+	}
+	name, _, _ := strings.Cut(config.User, ":")
+	number, err := strconv.ParseInt(name, 10, 64)
+	switch {
+	case spec.User != nil:
+		return fmt.Errorf("%w and would run as root", engine.ErrNonRoot)
+	case name == "" || err == nil && number == 0:
+		return fmt.Errorf("%w and image will run as root", engine.ErrNonRoot)
+	case err != nil:
+		return fmt.Errorf("%w and image has non-numeric user (%s), cannot verify user is non-root", engine.ErrNonRoot, name)
+	}
+	return nil
 }
 
 // capabilityOptions change Docker's default set: what is added comes first, then what is dropped, and ALL
