@@ -35,7 +35,10 @@ type Ballast struct {
 	used   chan struct{} // has an element when Run may have something to do
 
 	mu    sync.Mutex
-	there bool
+	there bool      // the file is
+	low   bool      // there was no room for it
+	bytes int64     // how large it is on this file system
+	again time.Time // when to try next to write it, after that has failed; zero: at once
 }
 
 // New takes the ballast that is there, or makes it if there is room. An error is one of the disk, other than that it
@@ -48,11 +51,19 @@ func New(config Config) (*Ballast, error) {
 
 func (b *Ballast) path() string { return filepath.Join(b.config.Dir, FileName) }
 
-// There reports whether the room is still reserved: false from when the ballast was used until it is made anew.
-func (b *Ballast) There() bool {
+// Low reports whether the disk has no room to reserve: from when the ballast was used, or could not be made, until
+// Refill has found room for it.
+func (b *Ballast) Low() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return b.there
+	return b.low
+}
+
+// Bytes is how large the ballast is, or shall be, on this file system.
+func (b *Ballast) Bytes() int64 {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.bytes
 }
 
 // Save does a write. If the disk is full it makes room and does the write once more; used says so. Other errors,
@@ -71,7 +82,7 @@ func (b *Ballast) Use() bool {
 	if !b.there || os.Remove(b.path()) != nil {
 		return false
 	}
-	b.there = false
+	b.there, b.low = false, true
 	// A file system with a journal gives blocks back when it has written down that they are free. If it can't, the
 	// write that follows says so.
 	_ = syncDir(b.config.Dir)
@@ -79,17 +90,19 @@ func (b *Ballast) Use() bool {
 	return true
 }
 
-// Refill makes the ballast if it is missing and as much room would be left, and reports whether it is there.
-func (b *Ballast) Refill() (there bool, err error) {
+// Refill makes the ballast if it is missing and as much room would be left; low says that it would not. While that
+// is so a call costs next to nothing.
+func (b *Ballast) Refill() (low bool, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.there {
-		return true, nil
+		return false, nil
 	}
-	if b.there, err = b.place(); !b.there {
+	b.there, b.low, err = b.place()
+	if !b.there {
 		b.wake()
 	}
-	return b.there, err
+	return b.low, err
 }
 
 func (b *Ballast) wake() {
@@ -121,32 +134,36 @@ func (b *Ballast) Run(ctx context.Context, every time.Duration, failed func(erro
 	}
 }
 
-func (b *Ballast) place() (bool, error) {
+func (b *Ballast) place() (there, low bool, err error) {
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("reserve room on the disk: %w", err)
+		}
+	}()
 	total, free, err := room(b.config.Dir)
 	if err != nil {
-		return false, fmt.Errorf("reserve room on the disk: %w", err)
+		return false, false, err
 	}
-	bytes := min(b.config.Bytes, total/share) / block * block
+	b.bytes = min(b.config.Bytes, total/share) / block * block
 	switch info, err := os.Lstat(b.path()); {
-	case err == nil && info.Mode().IsRegular() && info.Size() >= bytes:
-		return true, nil
+	case err == nil && info.Mode().IsRegular() && info.Size() >= b.bytes:
+		return true, false, nil
 	case err == nil: // of a start that was killed here
 		if err := os.Remove(b.path()); err != nil {
-			return false, fmt.Errorf("reserve room on the disk: %w", err)
+			return false, false, err
 		}
 	case !errors.Is(err, fs.ErrNotExist):
-		return false, fmt.Errorf("reserve room on the disk: %w", err)
+		return false, false, err
 	}
-	if free < 2*bytes || bytes == 0 {
-		return false, nil
+	if free < 2*b.bytes || time.Now().Before(b.again) {
+		return false, true, nil
 	}
-	switch err := write(b.path(), bytes); {
-	case IsFull(err):
-		return false, nil
-	case err != nil:
-		return false, fmt.Errorf("reserve room on the disk: %w", err)
+	err = write(b.path(), b.bytes)
+	if IsFull(err) { // of a quota, say, that the file system does not show
+		b.again = time.Now().Add(time.Minute)
+		return false, true, nil
 	}
-	return true, nil
+	return err == nil, false, err
 }
 
 // write makes a file of real blocks, or none.

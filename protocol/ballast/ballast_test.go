@@ -26,7 +26,7 @@ func open(t *testing.T, dir string, size int64) *ballast.Ballast {
 
 func TestTheBallastIsOfRealBlocks(t *testing.T) {
 	dir := t.TempDir()
-	if !open(t, dir, 1<<20).There() {
+	if open(t, dir, 1<<20).Low() {
 		t.Fatal("there is room, but no ballast")
 	}
 	var info syscall.Stat_t
@@ -63,14 +63,14 @@ func TestAWriteThatFindsNoRoomGetsTheBallast(t *testing.T) {
 	if used, err := save("b"); used || !ballast.IsFull(err) || tries != 3 {
 		t.Fatalf("the second write: used %v, %v, after %d tries", used, err, tries)
 	}
-	if there, err := b.Refill(); there || err != nil {
-		t.Fatalf("made anew on a full disk: %v, %v", there, err)
+	if low, err := b.Refill(); !low || err != nil {
+		t.Fatalf("made anew on a full disk: %v, %v", low, err)
 	}
 	if err := os.Remove(filler); err != nil {
 		t.Fatal(err)
 	}
-	if there, err := b.Refill(); !there || err != nil || !b.There() {
-		t.Fatalf("not made anew when there was room again: %v, %v", there, err)
+	if low, err := b.Refill(); low || err != nil || b.Low() {
+		t.Fatalf("not made anew when there was room again: %v, %v", low, err)
 	}
 }
 
@@ -80,7 +80,7 @@ func TestItIsNotMadeOfTheLastRoom(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "filler"), make([]byte, 920<<10), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if open(t, dir, 1<<20).There() {
+	if !open(t, dir, 1<<20).Low() {
 		t.Error("it took more than half of what was left")
 	}
 }
@@ -89,8 +89,8 @@ func TestOtherErrorsLeaveTheBallast(t *testing.T) {
 	b := open(t, t.TempDir(), 64<<10)
 	tries := 0
 	used, err := b.Save(func() error { tries++; return syscall.EIO })
-	if used || !errors.Is(err, syscall.EIO) || tries != 1 || !b.There() {
-		t.Errorf("used %v, %v, %d tries, there %v", used, err, tries, b.There())
+	if used || !errors.Is(err, syscall.EIO) || tries != 1 || b.Low() {
+		t.Errorf("used %v, %v, %d tries, low %v", used, err, tries, b.Low())
 	}
 }
 
@@ -116,7 +116,7 @@ func TestRunMakesItAnew(t *testing.T) {
 	if !b.Use() || b.Use() {
 		t.Error("the ballast must be there to be used, once")
 	}
-	for deadline := time.Now().Add(10 * time.Second); !b.There(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(10 * time.Second); b.Low(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("it was not made anew")
 		}

@@ -7,6 +7,7 @@
 //
 //	lock         held while a master uses the directory
 //	epoch        the newest epoch begun here, as text; outlives a corrupt state.db, so no revision is used twice
+//	reserved-space  room for starting and deleting on a full disk (protocol/ballast)
 //	snapshot.db  a verified copy of state.db, at most a day old
 //	state.db     bbolt, one bucket a kind:
 //	             ├── format     "skerry" → 1

@@ -10,6 +10,7 @@ import (
 	bbolt "go.etcd.io/bbolt"
 
 	"github.com/skerry-edge/skerry/master/change"
+	"github.com/skerry-edge/skerry/protocol/ballast"
 )
 
 // nextEpoch is an epoch that this directory has never used. held is what state.db says; after a restore it is
@@ -45,14 +46,17 @@ func readEpoch(path string) (change.Epoch, error) {
 	return e, nil
 }
 
-// begin makes an epoch durable, in both places, before any write of it.
-func begin(dir string, db *bbolt.DB, p position) error {
-	err := place(filepath.Join(dir, epochFile), func(aside string) error {
-		return os.WriteFile(aside, []byte(p.epoch.String()+"\n"), 0o600)
+// begin makes an epoch durable, in both places, before any write of it. A full disk does not keep it from that.
+func begin(config Config, b *ballast.Ballast, db *bbolt.DB, p position) error {
+	err := save(config, b, func() error {
+		err := place(filepath.Join(config.Dir, epochFile), func(aside string) error {
+			return os.WriteFile(aside, []byte(p.epoch.String()+"\n"), 0o600)
+		})
+		if err == nil {
+			err = db.Update(p.put)
+		}
+		return err
 	})
-	if err == nil {
-		err = db.Update(p.put)
-	}
 	if err != nil {
 		return fmt.Errorf("begin epoch %s: %w", p.epoch, err)
 	}

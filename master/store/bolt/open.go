@@ -16,6 +16,7 @@ import (
 
 	"github.com/skerry-edge/skerry/master/change"
 	"github.com/skerry-edge/skerry/master/store"
+	"github.com/skerry-edge/skerry/protocol/ballast"
 	"github.com/skerry-edge/skerry/protocol/clock"
 )
 
@@ -89,8 +90,12 @@ func open(config Config) (*Store, Report, error) {
 			return nil, Report{}, fmt.Errorf("open store: %w", err)
 		}
 	}
+	b, err := ballast.New(ballast.Config{Dir: config.Dir, Bytes: reserved})
+	if err != nil {
+		config.Logger.Warn().Err(err).Msg("no room is reserved for the store, should the disk become full")
+	}
 	path := filepath.Join(config.Dir, stateFile)
-	db, held, report, err := openSound(path)
+	db, held, report, err := openSound(config, b, path)
 	if err != nil {
 		return nil, report, err
 	}
@@ -106,7 +111,7 @@ func open(config Config) (*Store, Report, error) {
 	}
 	epoch, err := nextEpoch(config.Dir, held.epoch, report.Problem != nil)
 	if err == nil {
-		err = begin(config.Dir, db, position{epoch: epoch, rev: held.rev})
+		err = begin(config, b, db, position{epoch: epoch, rev: held.rev})
 	}
 	if err != nil {
 		return nil, report, errors.Join(err, db.Close())
@@ -117,11 +122,11 @@ func open(config Config) (*Store, Report, error) {
 		Records: slices.Values(held.records),
 		Loaded:  held.rev,
 	})
-	return newStore(config, db, core, held.rev), report, nil
+	return newStore(config, b, db, core, held.rev), report, nil
 }
 
 // openSound opens a file that has been read whole: the one that is there, a new one, or the snapshot.
-func openSound(path string) (*bbolt.DB, contents, Report, error) {
+func openSound(config Config, b *ballast.Ballast, path string) (*bbolt.DB, contents, Report, error) {
 	snapshot := filepath.Join(filepath.Dir(path), snapshotFile)
 	db, held, problem := openChecked(path)
 	switch {
@@ -129,7 +134,7 @@ func openSound(path string) (*bbolt.DB, contents, Report, error) {
 		return db, held, Report{}, nil
 	case errors.Is(problem, fs.ErrNotExist):
 		if _, err := os.Stat(snapshot); errors.Is(err, fs.ErrNotExist) {
-			if err := create(path); err != nil {
+			if err := save(config, b, func() error { return create(path) }); err != nil {
 				return nil, contents{}, Report{}, err
 			}
 			db, held, err = openChecked(path)
@@ -150,7 +155,10 @@ func openSound(path string) (*bbolt.DB, contents, Report, error) {
 			return nil, contents{}, report, err
 		}
 	}
-	if err := place(path, func(aside string) error { return copyFile(snapshot, aside) }); err != nil {
+	err = save(config, b, func() error {
+		return place(path, func(aside string) error { return copyFile(snapshot, aside) })
+	})
+	if err != nil {
 		return nil, contents{}, report, err
 	}
 	report.RestoredRev = saved.rev

@@ -12,15 +12,17 @@ import (
 
 	"github.com/skerry-edge/skerry/master/change"
 	"github.com/skerry-edge/skerry/master/store"
+	"github.com/skerry-edge/skerry/protocol/ballast"
 )
 
 // Store is a store.Store on disk. Open starts its writer, Close ends it.
 type Store struct {
-	config Config
-	core   *store.Core
-	db     *bbolt.DB
-	update func(func(*bbolt.Tx) error) error // db.Update; tests let it fail
-	lock   *os.File
+	config  Config
+	core    *store.Core
+	db      *bbolt.DB
+	update  func(func(*bbolt.Tx) error) error // db.Update; tests let it fail
+	lock    *os.File
+	ballast *ballast.Ballast
 
 	requests chan *request
 	advances chan *advance
@@ -43,10 +45,11 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
-func newStore(config Config, db *bbolt.DB, core *store.Core, rev change.Rev) *Store {
+func newStore(config Config, b *ballast.Ballast, db *bbolt.DB, core *store.Core, rev change.Rev) *Store {
 	s := &Store{
 		config:   config,
 		core:     core,
+		ballast:  b,
 		db:       db,
 		update:   db.Update,
 		requests: make(chan *request, maxBatch),
@@ -167,7 +170,7 @@ func (s *Store) SetMeta(name string, value []byte) error {
 		return tx.Bucket(settingsBucket).Put([]byte(name), seal([]byte(name), value))
 	})
 	if err != nil {
-		return fmt.Errorf("keep setting %q: %w", name, closedError(diskError(err)))
+		return fmt.Errorf("keep setting %q: %w", name, closedError(s.diskError(err)))
 	}
 	return nil
 }

@@ -4,11 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
-	"syscall"
 
 	bbolt "go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/skerry-edge/skerry/master/change"
 	"github.com/skerry-edge/skerry/master/store"
@@ -102,8 +99,16 @@ func (s *Store) commit(batch []*request) {
 			return
 		}
 	}
-	applied := s.apply(batch)
-	if err := s.persist(applied); err != nil {
+	applied := s.apply(s.admit(batch))
+	err := s.persist(applied)
+	if small := s.whatMayUseTheReserve(applied); errors.Is(err, store.ErrFull) && len(small) > 0 {
+		s.core.Revert()
+		s.useReserve()
+		answer(applied, small, err)
+		applied = s.apply(small)
+		err = s.persist(applied)
+	}
+	if err != nil {
 		s.core.Revert()
 		var volatile []*request
 		for _, p := range applied {
@@ -174,7 +179,7 @@ func (s *Store) persist(applied []pending) error {
 		s.rev = last
 		return nil
 	}
-	err = fmt.Errorf("write up to revision %s: %w", last, diskError(err))
+	err = fmt.Errorf("write up to revision %s: %w", last, s.diskError(err))
 	s.checkRefused(last, err)
 	return err
 }
@@ -211,19 +216,9 @@ func (s *Store) begin(epoch change.Epoch) error {
 	if s.broken != nil {
 		return s.broken
 	}
-	if err := begin(s.config.Dir, s.db, position{epoch: epoch, rev: s.rev}); err != nil {
-		return diskError(err)
+	if err := begin(s.config, s.ballast, s.db, position{epoch: epoch, rev: s.rev}); err != nil {
+		return err
 	}
 	s.core.Begin(epoch)
 	return nil
-}
-
-// diskError makes store.ErrFull of the errors that mean so. bbolt hides some behind their text.
-func diskError(err error) error {
-	full := errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.EFBIG) ||
-		errors.Is(err, bolterrors.ErrMaxSizeReached) || strings.Contains(err.Error(), syscall.ENOSPC.Error())
-	if full {
-		return fmt.Errorf("%w: %w", store.ErrFull, err)
-	}
-	return err
 }
