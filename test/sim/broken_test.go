@@ -36,6 +36,9 @@ func TestBrokenPartsAreNoticed(t *testing.T) {
 			n := 0
 			return Broken{MasterDisk: func() bool { n++; return n%30 != 0 }}
 		}, "was acknowledged and is lost"},
+		{"what the broker says again is taken for new", func() Broken {
+			return Broken{Replays: true}
+		}, "has had no agent for"},
 		{"statuses are taken for pods by name", func() Broken {
 			return Broken{Packet: byName}
 		}, "speaks of container"},

@@ -14,7 +14,6 @@ import (
 	"github.com/skerry-edge/skerry/protocol/bus"
 	"github.com/skerry-edge/skerry/protocol/clock"
 	"github.com/skerry-edge/skerry/protocol/message"
-	"github.com/skerry-edge/skerry/protocol/seal"
 )
 
 // checkAttempts: of one container of a pod there is never more than one attempt that runs.
@@ -63,11 +62,11 @@ func (w *World) checkStop(n *node, id string) {
 
 // checkPacket: a desired state lists exactly the pods that are bound to its node.
 func (w *World) checkPacket(p bus.Packet) {
-	if !p.Up || channel(p.Topic) != protocol.Desired || w.master.dead {
+	if !p.Up || p.Client == replayer || channel(p.Topic) != protocol.Desired || w.master.dead {
 		return
 	}
 	name, _, _ := w.topics.Parse(p.Topic)
-	envelope, err := w.node(name).keys.Box().Open(p.Topic, seal.Run{}, p.Payload)
+	envelope, err := w.node(name).openDesired(p.Topic, p.Payload)
 	if err != nil {
 		w.fail("a desired state does not open: %w", err)
 		return

@@ -38,7 +38,7 @@ func (w *World) Chaos(d time.Duration) bool {
 // strike makes one random fault.
 func (w *World) strike() {
 	n := w.nodes[w.random.Intn(len(w.nodes))]
-	switch w.random.Intn(18) {
+	switch w.random.Intn(19) {
 	case 0:
 		n.crash(w.pause())
 	case 1:
@@ -86,6 +86,8 @@ func (w *World) strike() {
 			}
 		}
 		w.log("network", "WEATHER %+v", w.weather)
+	case 18:
+		w.replay(10+w.random.Intn(200), func(recorded) bool { return true })
 	}
 }
 

@@ -133,6 +133,7 @@ func (c *client) Commit(ctx context.Context, changes []change.Change) (change.Re
 	if c.dead {
 		return 0, errCrashed
 	}
+	c.w.checkHeard(changes)
 	d := c.w.disk
 	d.who, d.changes = c.who, changes
 	rev, err := c.store.Commit(ctx, changes)

@@ -70,6 +70,7 @@ func (w *World) send(p bus.Packet, late time.Duration) {
 		}
 		if w.bus.Deliver(p) {
 			w.log(p.Client, "%s", say(p))
+			w.record(p)
 		} else {
 			w.log(p.Client, "%s not delivered", say(p))
 		}

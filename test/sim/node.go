@@ -31,7 +31,10 @@ type node struct {
 	name    string
 	machine *machine
 	boots   int
-	ends    int // of agents and of the machine
+	ends    int           // of agents and of the machine
+	run     seal.Run      // of the newest agent
+	said    uint64        // its highest number, when replays are to look new
+	died    time.Duration // when the last agent did
 	engine  *fake.Engine
 	disk    *agentDisk
 	keys    *sealtest.Node
@@ -106,6 +109,7 @@ func (n *node) start() {
 		return
 	}
 	n.disk.runs++
+	n.run, n.said = seal.Run{Number: n.disk.runs, Nonce: w.random.Uint64()}, 0
 	a := &agent{node: n}
 	stopped := func() bool { return a.dead }
 	a.link = &actor{name: n.name + " link", machine: n.machine, stopped: stopped, woken: true}
@@ -136,9 +140,14 @@ func (n *node) start() {
 		seam = w.options.Broken.Local(seam)
 	}
 	l = masterlink.New(masterlink.Config{
-		Bus: a.line.client, Topics: w.topics, Node: n.name, Run: seal.Run{Number: n.disk.runs, Nonce: w.random.Uint64()},
-		LeaderKey: w.cluster.Verify(), Box: n.keys.Box(), Keys: n.keys, Revoked: n.keys.RevokedAt,
+		Bus: a.line.client, Topics: w.topics, Node: n.name, Run: n.run,
+		LeaderKey: w.cluster.Verify(), Box: n.keys.Box(), Keys: processKeys{n.keys, a}, Revoked: n.keys.RevokedAt,
 		BootID: n.bootID(), Settings: message.Settings{HeartbeatMillis: 10_000, TimeoutMillis: 30_000},
+		Reconnect: func(nextBroker bool) {
+			if !nextBroker { // there is one
+				w.after(0, a.line.client.Lose)
+			}
+		},
 		Disk: disk, Local: seam, Clock: n.machine.now, Rand: w.random, Logger: zerolog.Nop(), Wake: a.link.wake,
 	})
 	a.link.step = l.Step
@@ -172,7 +181,8 @@ func (n *node) back(d time.Duration, do func()) {
 func (n *node) kill(noticed time.Duration) {
 	if a := n.agent; a != nil {
 		a.dead = true
-		n.agent = nil
+		n.agent, n.died = nil, n.w.now
+		n.w.after(n.w.between(memory, 2*memory), n.haunt)
 		n.w.close(a.line, noticed)
 	}
 }

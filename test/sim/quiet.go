@@ -215,6 +215,7 @@ func (w *World) amiss() (out []string) {
 		if c := resource.NodeCondition(object, resource.ConditionSuspect); c != nil && c.Status == corev1.ConditionTrue {
 			say("%s is suspect", n.name)
 		}
+		out = append(out, n.amissOfKeys(object)...)
 	}
 	pods := w.pods()
 	running := map[string]int32{}

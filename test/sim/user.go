@@ -18,11 +18,12 @@ import (
 
 // user writes to the store as the API does for a client: with defaults, revisions and checks.
 type user struct {
-	w       *World
-	made    int
-	asked   map[string]int32 // Deployments that were asked for, with their replicas
-	bare    map[string]bool  // bare pods that were asked for
-	ordered []string         // names of both, in the order of their making
+	w         *World
+	made      int
+	rotations int
+	asked     map[string]int32 // Deployments that were asked for, with their replicas
+	bare      map[string]bool  // bare pods that were asked for
+	ordered   []string         // names of both, in the order of their making
 }
 
 func newUser(w *World) *user {
@@ -188,7 +189,7 @@ func (u *user) strike() {
 	spec := template(programs[w.random.Intn(len(programs))], []string{"app:1", "app:2", "slow"}[w.random.Intn(3)], grace)
 	name := fmt.Sprintf("web-%d", w.random.Intn(5))
 	pod := fmt.Sprintf("pod-%d", w.random.Intn(4))
-	switch w.random.Intn(13) {
+	switch w.random.Intn(14) {
 	case 0, 1, 2:
 		u.deploy(name, int32(w.random.Intn(5)), spec)
 	case 3, 4:
@@ -210,6 +211,8 @@ func (u *user) strike() {
 	case 12:
 		u.Delete(resource.Pods, pod, true)
 		u.run(pod, spec) // the same name, another uid
+	case 13:
+		u.Rotate(w.nodes[w.random.Intn(len(w.nodes))].name)
 	}
 }
 

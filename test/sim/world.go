@@ -36,6 +36,8 @@ type Broken struct {
 	Planner   func(reconcile.Planner) reconcile.Planner
 	// MasterDisk reports whether a batch that is to be kept is kept.
 	MasterDisk func() bool
+	// Replays makes what the broker says again look new.
+	Replays bool
 	// Packet changes what is delivered.
 	Packet func(*World, bus.Packet) bus.Packet
 }
@@ -50,12 +52,13 @@ type World struct {
 	trace   trace
 	failure error
 
-	topics   protocol.Topics
-	cluster  sealtest.Cluster
-	bus      *bus.Memory
-	weather  weather
-	lines    []*line
-	brokerUp time.Duration // from when on the broker can be reached
+	topics    protocol.Topics
+	cluster   sealtest.Cluster
+	bus       *bus.Memory
+	weather   weather
+	recording recording
+	lines     []*line
+	brokerUp  time.Duration // from when on the broker can be reached
 
 	disk   *masterDisk
 	master *master // never nil; dead between two of them

@@ -41,6 +41,7 @@ type Node struct {
 	RevokedAt int64 // what the agent was told, 0: nothing
 
 	key, next *ecdh.PrivateKey
+	ever      []*seal.Box
 }
 
 // NewNode returns the node of this name, with its first key pair.
@@ -57,6 +58,7 @@ func (n *Node) make() *ecdh.PrivateKey {
 	if err != nil {
 		panic(err) // any 32 bytes are a key
 	}
+	n.ever = append([]*seal.Box{n.box(key)}, n.ever...)
 	return key
 }
 
@@ -64,6 +66,9 @@ func public(key *ecdh.PrivateKey) [32]byte { return [32]byte(key.PublicKey().Byt
 
 // Public is the public key in force.
 func (n *Node) Public() [32]byte { return public(n.key) }
+
+// Ever are the node's ends of all pairs that it made, the newest first.
+func (n *Node) Ever() []*seal.Box { return n.ever }
 
 // Box is the node's end.
 func (n *Node) Box() *seal.Box { return n.box(n.key) }

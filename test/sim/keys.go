@@ -1,0 +1,85 @@
+package sim
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/skerry-edge/skerry/master/change"
+	"github.com/skerry-edge/skerry/master/nodelink"
+	"github.com/skerry-edge/skerry/master/resource"
+	"github.com/skerry-edge/skerry/protocol/seal"
+	"github.com/skerry-edge/skerry/protocol/seal/sealtest"
+)
+
+// processKeys are a node's keys as one process of the agent sees them: it may crash at each write.
+type processKeys struct {
+	*sealtest.Node
+	a *agent
+}
+
+// Next implements masterlink.Keys.
+func (k processKeys) Next() (key [32]byte, err error) {
+	err = k.a.touch("keep the next key", func() error {
+		key, err = k.Node.Next()
+		return err
+	})
+	return key, err
+}
+
+// Use implements masterlink.Keys.
+func (k processKeys) Use(next [32]byte) (box *seal.Box, err error) {
+	err = k.a.touch("use the next key", func() error {
+		box, err = k.Node.Use(next)
+		return err
+	})
+	return box, err
+}
+
+// Rotate asks for another key of a node.
+func (u *user) Rotate(node string) {
+	u.rotations++
+	value := fmt.Sprint(u.rotations)
+	edit(u, resource.Nodes, "", node, func(n *corev1.Node) {
+		metav1.SetMetaDataAnnotation(&n.ObjectMeta, nodelink.RotateAnnotation, value)
+	})
+}
+
+// amissOfKeys says where master and agent don't have the same key, or not the one that was asked for.
+func (n *node) amissOfKeys(object *corev1.Node) (out []string) {
+	say := func(format string, args ...any) { out = append(out, n.name+": "+fmt.Sprintf(format, args...)) }
+	rec, ok := n.w.master.store.View().Get(change.Key{Kind: resource.NodeKeyKind, Name: n.name})
+	if !ok {
+		say("it has no key")
+		return out
+	}
+	key, err := resource.DecodeNodeKey(rec.Value)
+	if err != nil {
+		n.w.fail("decode a key: %w", err)
+		return out
+	}
+	if key.Key != n.keys.Public() {
+		say("the master has another key than the node")
+	}
+	if key.Next != [32]byte{} {
+		say("its next key is not in force")
+	}
+	if asked := object.Annotations[nodelink.RotateAnnotation]; asked != key.Rotated {
+		say("its key was asked to change by %q and changed by %q", asked, key.Rotated)
+	}
+	if key.Node != object.UID {
+		say("its key belongs to Node %q, which is %q", key.Node, object.UID)
+	}
+	return out
+}
+
+// openDesired opens a document as the node can, or could, or will be able to.
+func (n *node) openDesired(topic string, raw []byte) (e seal.Envelope, err error) {
+	for _, box := range n.keys.Ever() {
+		if e, err = box.Open(topic, seal.Run{}, raw); err == nil {
+			return e, nil
+		}
+	}
+	return e, err
+}
