@@ -1,10 +1,15 @@
 package conformance
 
-import "strings"
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"time"
+)
 
 // acts are the parts of a session, in order.
 var acts = []func(*session){
-	aboutTheCluster, configuration, workload, everyForm, changes, podsAndLogs, nodes, prune, rights, endings,
+	aboutTheCluster, configuration, workload, everyForm, changes, wrongChanges, pods, logs, nodes, use, prune, rights, endings,
 }
 
 const probe = "skerry.test/probe:1"
@@ -26,15 +31,39 @@ spec:
 
 func aboutTheCluster(s *session) {
 	s.says(words("version"), "Server Version", "37")
-	s.says(words("cluster-info"), "is running at")
+	s.refuses(words("version -o nonsense"), "--output must be 'yaml' or 'json'")
+	s.addressesAnswer(s.says(words("cluster-info")))
+	s.says(words("cluster-info dump"), `"kind": "NodeList"`, "ReplicationControllerList", "DaemonSetList", "PodList")
+	s.refuses(words("cluster-info --nonsense"), "unknown flag")
 	s.says(words("api-versions"), "apps/v1", "metrics.k8s.io/v1beta1", "authorization.k8s.io/v1")
 	s.says(words("api-resources"), "deployments", "deploy", "apps/v1", "configmaps")
 	s.says(words("explain pod.spec.containers.image"), "Container image name")
 	s.says(words("explain deployment --recursive"), "progressDeadlineSeconds")
 	s.refuses(words("explain pod.spec.nonsense"), `field "nonsense" does not exist`)
 	s.refuses(words("get nonsense"), `the server doesn't have a resource type "nonsense"`)
+	s.refuses(words("explain nonsense"), `the server doesn't have a resource type "nonsense"`)
+	s.refuses(words("describe nonsense x"), `the server doesn't have a resource type "nonsense"`)
 	s.refuses(words("api-resources --verbs=list -o nonsense"), "nonsense")
 }
+
+// addressesAnswer checks that all that cluster-info shows is there.
+func (s *session) addressesAnswer(out string) {
+	s.Helper()
+	found := address.FindAllStringSubmatch(out, -1)
+	if len(found) == 0 {
+		s.Errorf("cluster-info shows no address:\n%s", out)
+	}
+	for _, a := range found {
+		path := a[1]
+		if path == "" {
+			path = "/version"
+		}
+		s.says([]string{"get", "--raw", path})
+	}
+}
+
+// address is a URL of the API in what cluster-info prints, which may be coloured, and its path.
+var address = regexp.MustCompile(`https://[0-9.:]+(/[-/a-z0-9:.]*)?`)
 
 func configuration(s *session) {
 	s.says(words("create configmap settings --from-literal=colour=blue"), "configmap/settings created")
@@ -151,23 +180,100 @@ func changes(s *session) {
 	s.refuses([]string{"patch", "deployment", "missing", `-p={}`}, `"missing" not found`)
 }
 
-func podsAndLogs(s *session) {
-	s.says(words("run one --image="+probe+" -- logs 3"), "pod/one created")
+func wrongChanges(s *session) {
+	missing := `deployments.apps "missing" not found`
+	for _, line := range []string{
+		"scale deployment/missing --replicas=2", "rollout history deployment/missing", "rollout undo deployment/missing",
+		"rollout restart deployment/missing", "set image deployment/missing main=x", "set env deployment/missing A=b",
+		"label deployment missing a=b", "annotate deployment missing a=b", "autoscale deployment missing --max=3",
+		"expose deployment missing --port=80", "edit deployment missing", "logs deployment/missing",
+	} {
+		s.refuses(words(line), missing)
+	}
+	s.refuses(words("autoscale deployment web --max=3"), "skerry has no autoscaler; set the number of replicas with scale")
+	s.refuses(words("autoscale deployment web"), `required flag(s) "max" not set`)
+	s.refuses(words("scale deployment web"), `required flag(s) "replicas" not set`)
+	s.refuses(words("set image deployment/web"), "at least one image update is required")
+	s.refuses(words("set resources deployment/web --limits=cpu=abc"), "quantities must match")
+	s.refuses(words("rollout status pod/x"), `"x" not found`)
+	s.refuses(words("annotate deployment web a/b/c=d"), "metadata.annotations: Invalid value", "a/b/c")
+	s.refuses(words("patch deployment web -p={"), "invalid JSON document")
+	s.refuses(words("patch deployment web"), "must specify --patch")
+	s.refuses(words("patch deployment web --type=json -p={}"), "cannot unmarshal object")
+	s.refuses([]string{"patch", "deployment", "web", `-p={"spec":{"replicas":"x"}}`}, "cannot unmarshal string", "spec.replicas")
+	s.refuses(words("create deployment web --image=x"), `deployments.apps "web" already exists`)
+	s.refuses(words("create -f /no/such.yaml"), "/no/such.yaml", "does not exist")
+	s.refuses(words("get pods -o jsonpath={.items["), "unterminated array")
+	s.refuses(words("get pods -o custom-columns=x"), "unexpected custom-columns spec: x")
+}
+
+func pods(s *session) {
+	s.says(words("run one --image="+probe+" --restart=Never -- print hello there"), "pod/one created")
 	s.refuses(words("run one --image="+probe), `pods "one" already exists`)
 	s.refuses(words("run two"), "image")
+	s.refuses(words("run two --image=UPPER:1"), "UPPER:1", "invalid reference format")
 	s.refuses(words("run Two --image="+probe), "Two", "Invalid value")
 	s.watches(func() { s.says(words("run watched --image="+probe+" -- sleep"), "created") },
 		words("get pods -w"), "watched", "Running")
 	s.says(words("wait --for=condition=Ready pod/watched --timeout=60s"), "condition met")
 	s.refuses(words("wait --for=condition=Ready pod/missing --timeout=5s"), `pods "missing" not found`)
-	s.refuses(words("wait --for=condition=Nonsense pod/watched --timeout=1s"), "timed out")
+	s.refuses(words("wait --for=condition=Nonsense pod/watched --timeout=1s"), "timed out waiting for the condition on pods/watched")
+	s.refuses(words("wait --for=nonsense pod/watched"), "unrecognized condition")
 	s.says(words("describe pod watched"), "Started", "watched", "QoS Class")
+	s.refuses(words("describe pod missing"), `pods "missing" not found`)
+	s.says(words("exec watched -- /probe print hello"), "hello")
+	s.refuses(words("exec watched -- /probe exit 3"), "exit code 3")
+	s.refuses(words("exec watched -- /no/such"), "/no/such", "no such file")
+	s.refuses(words("exec watched"), "at least one command")
+	s.refuses(words("exec watched -c other -- ls"), "container other is not valid for pod watched")
+	s.refuses(words("exec missing -- ls"), `pods "missing" not found`)
+	s.refuses(words("port-forward missing 80"), `pods "missing" not found`)
+	s.refuses(words("attach missing"), `pods "missing" not found`)
+}
+
+func logs(s *session) {
+	s.says(words("run talks --image="+probe+" --restart=Never -- lines 40 50ms"), "pod/talks created")
+	var lines []string
+	for i := range 40 {
+		lines = append(lines, fmt.Sprintf("line %d\n", i+1))
+	}
+	from := func(i int) string { return strings.Join(lines[i:], "") }
+	s.goesThrough("logs", "talks")
+	s.prints(from(0), "logs", "-f", "talks") // ends by itself
+	s.until("Succeeded", "get", "pod", "talks", "-o", "jsonpath={.status.phase}")
+	s.prints(from(0), "logs", "talks")
+	s.prints(from(0), "logs", "-f", "talks")
+	s.prints(from(0), "logs", "pod/talks", "-c", "talks", "--since=1h")
+	s.prints(from(37), "logs", "talks", "--tail=3")
+	s.prints("", "logs", "talks", "--tail=0")
+	s.prints(lines[0], "logs", "talks", "--limit-bytes=7")
+	s.prints(from(30), "logs", "-l", "run=talks")
+	s.prints("", "logs", "talks", "--since-time="+time.Now().Add(time.Hour).Format(time.RFC3339))
+	stamp, text, _ := strings.Cut(s.says(words("logs talks --tail=1 --timestamps")), " ")
+	if _, err := time.Parse(time.RFC3339Nano, stamp); err != nil || text != lines[39] {
+		s.Errorf("logs --timestamps: %q %q", stamp, text)
+	}
+
+	s.says(words("run again --image="+probe+" -- lines 2"), "pod/again created")
+	s.goesThrough("logs", "again", "--previous")
+	s.prints(lines[0]+lines[1], "logs", "again", "--previous")
+
+	s.says(words("run endless --image="+probe+" -- lines 0 50ms"), "pod/endless created")
+	s.goesThrough("logs", "endless")
+	s.follows(words("logs -f endless"), "line 5\n", func() { // ends with its pod
+		s.says(words("delete pod endless talks again watched --grace-period=1"), `pod "endless"`)
+	})
+
 	s.refuses(words("logs missing"), `pods "missing" not found`)
-	s.refuses(words("logs watched -c other"), "container other is not valid for pod watched")
-	s.says(words("logs watched --tail=1 --timestamps --since=1h"))
-	s.refuses(words("logs watched --previous"), "previous terminated container")
-	s.says(words("delete pod one watched --grace-period=1"), `pod "one"`, `pod "watched"`)
+	s.refuses(words("logs -f missing"), `pods "missing" not found`)
+	s.refuses(words("logs one -c other"), "container other is not valid for pod one")
+	s.refuses(words("logs one --previous"), "previous terminated container")
+	s.refuses(words("logs one --tail=-5"), "--tail must be greater than or equal to -1")
+	s.refuses(words("logs one --since=-1h"), "--since must be greater than 0")
+	s.refuses(words("logs one --since-time=nonsense"), "nonsense")
+	s.says(words("delete pod one"), `pod "one"`)
 	s.refuses(words("delete pod one"), `pods "one" not found`)
+	s.refuses(words("logs one"), `pods "one" not found`)
 }
 
 func nodes(s *session) {
@@ -176,7 +282,7 @@ func nodes(s *session) {
 	s.says(words("top node"), "CPU(cores)", "MEMORY(bytes)", "node-1", "node-2", "%")
 	s.says(words("top node node-1"), "node-1")
 	s.refuses(words("top node missing"), `"missing" not found`)
-	s.refuses(words("top pod"), "could not find the requested resource")
+	s.refuses(words("describe node missing"), `nodes "missing" not found`)
 	s.says(words("cordon node-1"), "cordoned")
 	s.says(words("get node node-1"), "SchedulingDisabled")
 	s.says(words("uncordon node-1"), "uncordoned")
@@ -194,6 +300,66 @@ func nodes(s *session) {
 	s.until("", "get", "pods", "--field-selector=spec.nodeName="+node, "-o", "name")
 	s.refuses(words("drain missing"), `nodes "missing" not found`)
 	s.says(words("uncordon "+node), "uncordoned")
+}
+
+// user is a pod of two containers, one of which is busy, and one that holds memory.
+const user = `
+apiVersion: v1
+kind: Pod
+metadata: {name: busy, labels: {uses: cpu}}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - {name: spin, image: "` + probe + `", args: [spin], resources: {limits: {cpu: 200m}}}
+  - {name: idle, image: "` + probe + `", args: [sleep]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: large, labels: {uses: memory}}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers: [{name: main, image: "` + probe + `", args: [eat, "64"]}]
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: over, labels: {uses: nothing}}
+spec:
+  restartPolicy: Never
+  containers: [{name: main, image: "` + probe + `", args: [exit, "0"]}]
+`
+
+func use(s *session) {
+	s.saysTo(user, words("apply -f -"), "pod/busy created")
+	s.says(words("create namespace site"), "created")
+	s.says(words("run other -n site --image="+probe+" -- sleep"), "created")
+	s.until("Succeeded", "get", "pod", "over", "-o", "jsonpath={.status.phase}")
+	s.until("spin idle", "get", "pods.metrics.k8s.io", "busy", "-o", "jsonpath={.containers[*].name}")
+	s.until("large", "get", "pods.metrics.k8s.io", "-l", "uses=memory", "-o", "jsonpath={.items[*].metadata.name}")
+	s.until("other", "get", "pods.metrics.k8s.io", "-n", "site", "-o", "jsonpath={.items[*].metadata.name}")
+	s.says(words("top pod"), "NAME", "CPU(cores)", "MEMORY(bytes)", "busy", "large")
+	s.says(words("top pod --containers"), "POD", "NAME", "spin", "idle", "main")
+	s.says(words("top pod -A"), "NAMESPACE", "default", "site", "other")
+	s.says(words("top pod busy"), "busy")
+	s.says(words("top pods busy --containers --no-headers"), "busy   spin")
+	for _, order := range []struct{ by, first, second string }{{"cpu", "busy", "large"}, {"memory", "large", "busy"}} {
+		out := s.says(words("top pod --no-headers --sort-by="+order.by), order.first, order.second)
+		if strings.Index(out, order.first) > strings.Index(out, order.second) {
+			s.Errorf("top pod --sort-by=%s:\n%s", order.by, out)
+		}
+	}
+	if out := s.says(words("top pod -l uses=cpu --no-headers"), "busy"); strings.Contains(out, "large") {
+		s.Errorf("top pod -l uses=cpu:\n%s", out)
+	}
+	s.says(words("top pod -l uses=none"), "No resources found")
+	s.refuses(words("top pod missing"), `pods "missing" not found`)
+	s.refuses(words("top pod over"), "there are no metrics of pod over: none of its containers runs")
+	s.refuses(words("top pod --sort-by=nonsense"), "accepts only cpu or memory")
+	s.refuses(words("top pod -l a=b=c"), "found '='")
+	s.refuses(words("top nonsense"), "unknown command")
+	s.refuses(words("get pods.metrics.k8s.io --field-selector=spec.nonsense=x"), "field label not supported: spec.nonsense")
+	s.refuses(words("delete pods.metrics.k8s.io busy"), "the server does not allow this method on the requested resource")
+	s.says(words("delete pod busy large over"), "busy")
+	s.says(words("delete namespace site"), "deleted")
 }
 
 func prune(s *session) {

@@ -152,6 +152,27 @@ func (s *session) saysTo(input string, args []string, wants ...string) string {
 	return out
 }
 
+// prints runs a command that must go through and print exactly want.
+func (s *session) prints(want string, args ...string) {
+	s.Helper()
+	out, err := s.run("", args...)
+	if err != nil || out != want {
+		s.Errorf("%s: %v:\n%s\nnot:\n%s", strings.Join(args, " "), err, out, want)
+	}
+}
+
+// goesThrough waits until a command goes through.
+func (s *session) goesThrough(args ...string) {
+	s.Helper()
+	_, err := lab.Until(strings.Join(args, " ")+" goes through", patience, func() (bool, string) {
+		out, err := s.run("", args...)
+		return err == nil, out
+	})
+	if err != nil {
+		s.Fatal(err)
+	}
+}
+
 // refuses runs a command that must fail and say all of wants.
 func (s *session) refuses(args []string, wants ...string) {
 	s.Helper()
@@ -204,6 +225,32 @@ func (s *session) watches(begun func(), args []string, wants ...string) {
 			s.Errorf("%s: %v: %s", strings.Join(args, " "), err, seen.String())
 			return
 		}
+	}
+}
+
+// follows runs a command until it has printed want, then does what makes it end by itself.
+func (s *session) follows(args []string, want string, then func()) {
+	s.Helper()
+	var seen synced
+	cmd := s.master.ClientCommand(s.client, args...)
+	cmd.Stdout, cmd.Stderr = &seen, &seen
+	if err := cmd.Start(); err != nil {
+		s.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() { defer close(ended); _ = cmd.Wait() }()
+	defer func() { _ = cmd.Process.Kill(); <-ended }()
+	if _, err := lab.Until(want+" is seen", patience, func() (bool, string) {
+		return strings.Contains(seen.String(), want), seen.String()
+	}); err != nil {
+		s.Errorf("%s: %v", strings.Join(args, " "), err)
+		return
+	}
+	then()
+	select {
+	case <-ended:
+	case <-time.After(patience):
+		s.Errorf("%s goes on after its end:\n%s", strings.Join(args, " "), seen.String())
 	}
 }
 
