@@ -117,11 +117,19 @@ func (a *Attempt) Err() error {
 
 func (a *Attempt) setErr(err error) { a.err.Store(&err) }
 
-// Run goes on until there is a verdict, or the context ends.
-func (a *Attempt) Run(ctx context.Context) (message.JoinVerdict, error) {
+// Start subscribes to the answers.
+func (a *Attempt) Start() error {
 	topic := a.config.Topics.Join(a.config.ID, protocol.JoinAnswer)
 	if err := a.config.Bus.Subscribe(topic, 1, a.inbox); err != nil {
-		return "", fmt.Errorf("subscribe to %s: %w", topic, err)
+		return fmt.Errorf("subscribe to %s: %w", topic, err)
+	}
+	return nil
+}
+
+// Run starts, and goes on until there is a verdict or the context ends.
+func (a *Attempt) Run(ctx context.Context) (message.JoinVerdict, error) {
+	if err := a.Start(); err != nil {
+		return "", err
 	}
 	for {
 		now := a.config.Clock()
