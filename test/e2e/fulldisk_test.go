@@ -37,22 +37,24 @@ func (f *fleet) free(dir string) int {
 // is when the agent has to start in between.
 func TestAPodThatFillsTheDiskCanBeDeleted(t *testing.T) {
 	f := &fleet{T: t, lab: newLab(t)}
-	f.startMaster()
+	f.startMaster(quick...)
 	dir := f.smallDisk("node-1", "96m")
 	agent := f.addNode()
 	f.waitReady(1)
+	// With it the desired state is too large for what the agent's database has free anyway.
+	f.kubectl("create", "configmap", "large", "--from-literal=text="+strings.Repeat("x", 100<<10))
 	f.apply(`
 apiVersion: v1
 kind: Pod
 metadata: {name: greedy}
 spec:
   terminationGracePeriodSeconds: 1
-  volumes: [{name: disk, emptyDir: {}}]
+  volumes: [{name: disk, emptyDir: {}}, {name: large, configMap: {name: large}}]
   containers:
   - name: a
     image: "` + busybox + `"
     command: [sh, -c, "while true; do cat /dev/zero >> /disk/f; sleep 0.02; done"]
-    volumeMounts: [{name: disk, mountPath: /disk}]
+    volumeMounts: [{name: disk, mountPath: /disk}, {name: large, mountPath: /large}]
 `)
 	f.until("the disk is full", func() (bool, string) {
 		left := f.free(dir)
