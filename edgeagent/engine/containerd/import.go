@@ -99,8 +99,10 @@ func (e *Engine) importFile(ctx context.Context, file string, known map[string][
 		reader = z
 	}
 	stem, _, _ := strings.Cut(info.Name(), ".tar")
+	archive := strained(reader, e.room(ctx))
+	defer archive.Close()
 	var found []string // also of an archive that is refused
-	got, err := e.client.Import(ctx, reader,
+	got, err := e.client.Import(ctx, archive,
 		client.WithImportPlatform(e.match),
 		client.WithSkipMissing(),
 		client.WithImageRefTranslator(func(ref string) string { return archiveName(stem, ref) }),

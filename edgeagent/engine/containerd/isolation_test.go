@@ -2,6 +2,7 @@ package containerd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -86,11 +87,15 @@ func TestPrivilegesAreAsAsked(t *testing.T) {
 		"no new privileges":                      {func(*engine.Spec) {}, "NoNewPrivs", "1"},
 		"unless they are allowed":                {func(s *engine.Spec) { s.AllowPrivilegeEscalation = true }, "NoNewPrivs", "0"},
 		"Docker's capabilities":                  {func(*engine.Spec) {}, "CapBnd", "00000000a80425fb"},
+		"in force from the start":                {func(*engine.Spec) {}, "CapEff", "00000000a80425fb"},
+		"none for its children to inherit":       {func(*engine.Spec) {}, "CapInh", "0000000000000000"},
+		"nor for a user other than root":         {func(s *engine.Spec) { s.User = number(1000) }, "CapEff", "0000000000000000"},
 		"one more":                               {func(s *engine.Spec) { s.AddCapabilities = []string{"NET_ADMIN"} }, "CapBnd", "00000000a80435fb"},
 		"one less":                               {func(s *engine.Spec) { s.DropCapabilities = []string{"CAP_CHOWN"} }, "CapBnd", "00000000a80425fa"},
 		"none but one":                           {func(s *engine.Spec) { s.DropCapabilities, s.AddCapabilities = []string{"ALL"}, []string{"kill"} }, "CapBnd", "0000000000000020"},
 		"a privileged container is not filtered": {func(s *engine.Spec) { s.Privileged = true }, "Seccomp", "0"},
 		"a user other than root":                 {func(s *engine.Spec) { s.User = number(1000) }, "Gid", "1000\t1000\t1000\t1000"},
+		"more groups":                            {func(s *engine.Spec) { s.User, s.Groups = number(1000), []int64{7, 8, 7} }, "Groups", "7 8 1000"},
 		"a group of its own":                     {func(s *engine.Spec) { s.User, s.Group = number(1000), number(7) }, "Gid", "7\t7\t7\t7"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -103,6 +108,76 @@ func TestPrivilegesAreAsAsked(t *testing.T) {
 			f.succeeds(t, s)
 		})
 	}
+}
+
+// What of the kernel reaches beyond a container is hidden or not for writing; a privileged container sees it.
+func TestTheKernelIsOutOfReach(t *testing.T) {
+	f := newFixture(t).imported(t)
+	const script = `
+for file in /proc/kcore /proc/keys /proc/timer_list /proc/sched_debug /proc/interrupts; do
+  test ! -e $file || test -z "$(head -c 1 $file)" || { echo $file can be read; exit 1; }
+done
+for dir in /proc/acpi /proc/scsi /proc/asound /sys/firmware /sys/devices/virtual/powercap; do
+  test ! -e $dir || test -z "$(ls $dir)" || { echo $dir can be looked into; exit 1; }
+done
+for file in /proc/sys/kernel/printk_ratelimit /proc/sysrq-trigger /proc/irq/default_smp_affinity /sys/fs/cgroup/cgroup.procs /sys/fs/cgroup/memory/cgroup.procs; do
+  test ! -e $file || ! (: >> $file) 2>/dev/null || { echo $file can be opened for writing; exit 1; }
+done
+mkdir /mnt; mount -t tmpfs none /mnt 2>/dev/null && { echo it can mount; exit 1; }
+mknod /null c 1 3 && mknod /disk b 8 0 && mknod /mem c 1 1 || { echo no mknod; exit 1; }
+for dev in /disk /mem; do head -c 1 $dev 2>/dev/null && { echo $dev can be read; exit 1; }; done
+exit 0`
+	for name, c := range map[string]struct {
+		privileged bool
+		script     string
+	}{
+		"plain":      {false, script},
+		"privileged": {true, `mkdir /mnt; test -n "$(head -c 1 /proc/interrupts)" && mount -t tmpfs none /mnt`},
+	} {
+		s := f.probe("kernel", name)
+		s.Image, s.Command, s.Privileged = images.Busybox, []string{"/bin/sh", "-c", c.script}, c.privileged
+		s.LogDir, s.LogMaxBytes, s.LogMaxFiles = t.TempDir(), 1<<20, 2
+		f.succeeds(t, s)
+		if text, _ := os.ReadFile(filepath.Join(s.LogDir, "0.log")); t.Failed() {
+			t.Logf("%s: %s", name, text)
+		}
+	}
+}
+
+// Sysctls are set in the container's own namespaces, and nowhere else.
+func TestSysctls(t *testing.T) {
+	f := newFixture(t).imported(t)
+	const file = "/proc/sys/kernel/shm_rmid_forced"
+	before, err := os.ReadFile(file)
+	if err != nil {
+		t.Skip("the kernel has no System V IPC")
+	}
+	other := map[string]string{"0\n": "1", "1\n": "0"}[string(before)]
+	s := f.probe("sysctl", "app", "check", "file", file, other)
+	s.Sysctls = map[string]string{"kernel.shm_rmid_forced": other}
+	f.succeeds(t, s)
+	if after, err := os.ReadFile(file); err != nil || string(after) != string(before) {
+		t.Errorf("the node's was %q and is %q (%v)", before, after, err)
+	}
+	s = f.probe("sysctl", "net", "sleep")
+	s.Sysctls = map[string]string{"net.ipv4.tcp_syncookies": "0"}
+	if err := f.Engine.Start(t.Context(), s); err == nil {
+		t.Error("a container in the node's network has changed its sysctls")
+	}
+}
+
+// A container that may not be root is not made for an image that runs as root.
+func TestNonRootIsRefused(t *testing.T) {
+	f := newFixture(t).imported(t)
+	s := f.probe("nonroot", "app", "sleep")
+	s.NonRoot = true
+	err := f.Engine.Start(t.Context(), s)
+	if !errors.Is(err, engine.ErrNonRoot) || !errors.Is(err, engine.ErrConfig) || !strings.Contains(err.Error(), "image will run as root") {
+		t.Errorf("Start: %v", err)
+	}
+	s.User = number(1000)
+	s.Args = []string{"check", "uid", "1000"}
+	f.succeeds(t, s)
 }
 
 func number(n int64) *int64 { return &n }
