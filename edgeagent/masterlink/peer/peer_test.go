@@ -27,6 +27,9 @@ var (
 	second = digest("b")
 )
 
+// nextKey is what the node's disk makes when it is asked for another key.
+var nextKey = [32]byte{0xab, 0xcd}
+
 const leaderTopic = "skerry/default/m/leader"
 
 var cluster = sealtest.NewCluster("default")
@@ -93,6 +96,10 @@ func (s *script) do(effects []Effect) {
 			s.peer.Stored(Head(e))
 		case KeepEpoch:
 			s.peer.EpochKept(e.Epoch)
+		case MakeKey:
+			s.peer.Offer(nextKey)
+		case UseKey:
+			s.peer.Rekeyed(s.now)
 		}
 	}
 }
@@ -142,6 +149,12 @@ func (s *script) request(r seal.Run, m message.Request) *script {
 		s.event("welcome of run %d, newest is %s", r.Number, m.Welcome.Desired)
 	case m.Resync != nil:
 		s.event("run %d asks, hello=%t status=%t", r.Number, m.Resync.Hello, m.Resync.Status)
+	case m.Revoked != nil:
+		s.event("run %d says that the node was removed", r.Number)
+	case m.Rotate != nil:
+		s.event("run %d asks for another key", r.Number)
+	case m.KeyKept != nil:
+		s.event("run %d has stored key %x", r.Number, m.KeyKept.Key[:2])
 	default:
 		s.event("frame of run %d", r.Number)
 	}
@@ -266,6 +279,45 @@ func TestScenarios(t *testing.T) {
 			s.request(run(1), message.Request{Frame: []byte("x")})
 			s.sequence--
 			return s.request(run(1), message.Request{Frame: []byte("x")})
+		},
+		"removed": func() *script {
+			s := joined()
+			s.say("who does not lead can't remove the node")
+			s.wait(time.Second).request(run(9), message.Request{Revoked: &message.Revoked{Time: 77}})
+			s.say("the leader can; a welcome that it overtook is worth nothing")
+			echo := s.peer.challenge
+			s.request(run(1), message.Request{Revoked: &message.Revoked{Time: 77}})
+			s.request(run(1), message.Request{Welcome: &message.Welcome{Echo: echo, Desired: at(epoch1, 6), Digest: second}})
+			s.desired(run(1), at(epoch1, 6), second).request(run(1), message.Request{Frame: []byte("x")})
+			s.say("neither pods nor connections nor leaders make it talk")
+			s.wait(time.Minute).pod("failed")
+			for n := uint64(2); n < 5; n++ {
+				s.peer.Disconnected()
+				s.connect(n).leader(run(1), epoch1).wait(time.Minute)
+			}
+			s.leader(run(2), epoch2).wait(time.Minute)
+			return s.say("after eleven minutes it asks").wait(12 * time.Minute)
+		},
+		"removed_before": func() *script {
+			s := newScript(Head{at(epoch1, 5), first}, epoch1)
+			s.peer.revoked = 77
+			s.say("an earlier run was told that the node was removed: it says hello once, and is told again")
+			s.connect(1).leader(run(1), epoch1).request(run(1), message.Request{Revoked: &message.Revoked{Time: 77}})
+			return s.wait(10 * time.Minute)
+		},
+		"key_changes": func() *script {
+			s := joined()
+			s.peer.beatAt = clock.Never // heartbeats are not worth reading here
+			s.say("the next key is offered until the master has stored it")
+			s.wait(time.Second).request(run(1), message.Request{Rotate: &message.Rotate{}}).wait(25 * time.Second)
+			s.say("that it has stored another one says nothing")
+			s.request(run(1), message.Request{KeyKept: &message.NewKey{Key: [32]byte{1}}})
+			s.say("with the new key the conversation begins anew, on a connection of its own")
+			s.request(run(1), message.Request{KeyKept: &message.NewKey{Key: nextKey}})
+			s.peer.Disconnected()
+			s.connect(2).leader(run(1), epoch1).welcome(run(1), at(epoch1, 5), first)
+			s.say("it is told once more, late")
+			return s.request(run(1), message.Request{KeyKept: &message.NewKey{Key: nextKey}})
 		},
 		"leader_silent": func() *script {
 			s := joined()

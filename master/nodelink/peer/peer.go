@@ -46,6 +46,7 @@ type pending struct {
 	run       seal.Run
 	echo      uint64 // the hello's challenge
 	challenge uint64
+	heard     uint64 // the highest number that came from the run meanwhile, and was refused
 }
 
 type connection struct {
@@ -172,8 +173,8 @@ func (p *Peer) challenge(in Input, echo uint64) uint64 {
 
 // report takes in a status. A complete one that echoes a pending challenge makes its run the current one.
 func (p *Peer) report(now clock.Now, in Input, m message.Status, facts Facts) []Effect {
-	if m.Complete && p.proves(in.Envelope.Sender, m.Echo) {
-		effects := p.makeCurrent(in)
+	if heard, ok := p.proves(in.Envelope.Sender, m); ok {
+		effects := p.makeCurrent(in, max(heard, in.Envelope.Sequence))
 		p.heard, p.status = now, m.Digest
 		return append(effects, Heard{}, Report{Status: m})
 	}
@@ -193,18 +194,19 @@ func (p *Peer) report(now clock.Now, in Input, m message.Status, facts Facts) []
 	})
 }
 
-// proves spends a pending challenge of the run.
-func (p *Peer) proves(run seal.Run, echo uint64) bool {
+// proves spends the pending challenge of the run that a complete status echoes, and returns the highest number that was refused while it waited.
+func (p *Peer) proves(run seal.Run, m message.Status) (heard uint64, ok bool) {
 	for i, c := range p.pending {
-		if c.run == run && c.challenge == echo {
+		if m.Complete && c.run == run && c.challenge == m.Echo {
 			p.pending = append(p.pending[:i], p.pending[i+1:]...)
-			return true
+			return c.heard, true
 		}
 	}
-	return false
+	return 0, false
 }
 
-func (p *Peer) makeCurrent(in Input) []Effect {
+// makeCurrent makes a run the node's; what was heard of it before, up to a number, counts as seen.
+func (p *Peer) makeCurrent(in Input, heard uint64) []Effect {
 	e := in.Envelope
 	if e.Sender == p.current && !in.Next {
 		p.window.Accept(protocol.Status, e)
@@ -218,7 +220,7 @@ func (p *Peer) makeCurrent(in Input) []Effect {
 		p.earlier = append(p.earlier, p.current)
 	}
 	p.current = e.Sender
-	p.window.ResetAt(e.Sender, e.Sequence)
+	p.window.ResetAt(e.Sender, heard)
 	return []Effect{Current{Run: e.Sender, Duplicate: duplicate}}
 }
 
@@ -278,6 +280,11 @@ func (p *Peer) response(now clock.Now, in Input, m message.Response, facts Facts
 func (p *Peer) fromCurrent(now clock.Now, in Input, facts Facts, then func() []Effect) []Effect {
 	e := in.Envelope
 	if e.Sender != p.current {
+		for i := range p.pending {
+			if c := &p.pending[i]; c.run == e.Sender {
+				c.heard = max(c.heard, e.Sequence)
+			}
+		}
 		return append([]Effect{Refused{UnknownRun}}, p.askUnknown(now, e.Sender, facts)...)
 	}
 	if !p.window.Accept(in.Channel, e) {

@@ -25,6 +25,7 @@ type script struct {
 	now       clock.Now
 	sequence  uint64
 	challenge uint64
+	next      bool // the node seals with its next key
 	facts     Facts
 	out       strings.Builder
 }
@@ -76,12 +77,22 @@ func (s *script) at(r seal.Run, sequence uint64, channel string, m any) *script 
 		Channel:   channel,
 		Envelope:  seal.Envelope{Version: seal.Plain, Sender: r, Sequence: sequence, Body: message.Encode(m)},
 		Challenge: s.challenge,
+		Next:      s.next,
 	}
 	for _, e := range s.peer.Receive(s.now, in, s.facts) {
 		fmt.Fprintf(&s.out, "    %s\n", e)
 		if _, ok := e.(Publish); ok {
 			s.facts.Sent, s.facts.Published = true, s.now
 		}
+	}
+	return s
+}
+
+// unopened is a message that was not opened.
+func (s *script) unopened(r seal.Run, reason string) *script {
+	fmt.Fprintf(&s.out, "%v something that claims to be of run %d and is not opened\n", s.now.Boot-time.Hour, r.Number)
+	for _, e := range s.peer.Unopened(s.now, r, reason, s.facts) {
+		fmt.Fprintf(&s.out, "    %s\n", e)
 	}
 	return s
 }
@@ -196,6 +207,68 @@ func TestScenarios(t *testing.T) {
 			s.say("run 1's challenge is gone, run 6's is not")
 			s.from(run(1), protocol.Status, message.Status{Complete: true, Echo: 0x101})
 			s.from(run(6), protocol.Status, message.Status{Complete: true, Echo: 0x106})
+		},
+		"revoked": func(s *script) {
+			s.join(run(1))
+			s.say("the node is removed: nothing that it says counts, and its hello is answered with that")
+			s.facts.Revoked = 77
+			s.beat(run(1), first).complete(run(1), 0, second)
+			s.from(run(1), protocol.Response, message.Response{Frame: []byte("x")})
+			s.hello(run(1), 0xb).hello(run(2), 0xc)
+			s.say("what does not open is not asked about, either")
+			s.unopened(run(3), Unreadable)
+		},
+		"key_changes": func(s *script) {
+			s.join(run(1))
+			s.say("another key is wanted: the node is asked, at most twice an interval")
+			s.facts.Rotate = true
+			s.wait(10*time.Second).beat(run(1), first).wait(time.Second).beat(run(1), first)
+			s.say("it offers one; offered again, it is kept again, for the answer may be lost")
+			offer := message.Response{NextKey: &message.NewKey{Key: [32]byte{0xab, 0xcd}}}
+			s.from(run(1), protocol.Response, offer).from(run(1), protocol.Response, offer)
+			s.say("the node goes over to it, and is welcomed, but its proof is lost: the next heartbeat shows that")
+			s.next = true
+			s.wait(time.Second).hello(run(1), 0xb)
+			s.wait(10*time.Second).beat(run(1), first)
+			s.say("a key that is offered with the next one would lock the node out")
+			s.from(run(1), protocol.Response, offer)
+			s.say("the complete status comes, without the challenge: it is a proof all the same, for no other key opens it")
+			s.from(run(1), protocol.Status, message.Status{Complete: true, Digest: first})
+			s.say("the key is in force; what was sealed with the one before is not opened any more")
+			s.next, s.facts.Rotate = false, false
+			s.wait(10*time.Second).beat(run(1), first).unopened(run(1), Unreadable)
+		},
+		"key_changes_with_a_new_run": func(s *script) {
+			s.join(run(1))
+			s.say("the agent has stored that it uses its next key, and crashed: another run proves itself with it")
+			s.next = true
+			s.hello(run(2), 0xb).complete(run(2), 0, second)
+			s.say("the old run is worth nothing")
+			s.next = false
+			s.beat(run(1), first)
+		},
+		"unopened": func(s *script) {
+			s.say("after a restart of the master, what agents say is sealed for the run before: each is asked, the node not more than twice an interval")
+			s.unopened(run(1), UnknownRun).unopened(run(2), UnknownRun).wait(6*time.Second).unopened(run(3), UnknownRun)
+			s.join(run(1))
+			s.say("while the current run is alive nobody is asked, and what can't be opened in its name is a forgery")
+			s.unopened(run(9), Unreadable).unopened(run(1), Unreadable)
+			s.say("nor is the current one when it is silent, for that is no way to say that it is there")
+			s.wait(time.Minute).unopened(run(1), Unreadable)
+		},
+		"proof_overtaken": func(s *script) {
+			s.hello(run(1), 0xa)
+			s.say("a heartbeat overtakes the status that proves the run: it is refused, now and when it comes again")
+			s.at(run(1), 3, protocol.Beat, message.Heartbeat{Status: first})
+			s.at(run(1), 2, protocol.Status, message.Status{Complete: true, Echo: 0x101, Digest: first})
+			s.at(run(1), 3, protocol.Beat, message.Heartbeat{Status: first})
+			s.at(run(1), 4, protocol.Beat, message.Heartbeat{Status: first, Applied: s.facts.Desired})
+		},
+		"hello_replayed": func(s *script) {
+			s.join(run(1)).say("the very hello once more, and one that was overtaken")
+			s.at(run(1), 1, protocol.Hello, message.Hello{Challenge: 0xa})
+			s.wait(time.Minute).from(run(1), protocol.Hello, message.Hello{Challenge: 0xb, Digest: s.facts.Digest, Highest: epoch})
+			s.at(run(1), s.sequence, protocol.Hello, message.Hello{Challenge: 0xb})
 		},
 		"streams": func(s *script) {
 			s.join(run(1))
