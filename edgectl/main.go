@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
@@ -25,6 +27,14 @@ func main() {
 	}
 }
 
+// own are the commands that kubectl does not have. It would look for plugins of these names before they are added.
+var own = []string{"token"}
+
+// mayBePlugin reports whether arguments can call a plugin: its name comes first.
+func mayBePlugin(args []string) bool {
+	return len(args) > 1 && !strings.HasPrefix(args[1], "-") && !slices.Contains(own, args[1])
+}
+
 // noCluster is the address that kubectl falls back to when nothing says where the cluster is.
 const noCluster = "http://localhost:8080"
 
@@ -39,8 +49,12 @@ func newCommand() *cobra.Command {
 			}
 			return c
 		})
+	var plugins cmd.PluginHandler
+	if mayBePlugin(os.Args) {
+		plugins = cmd.NewDefaultPluginHandler(plugin.ValidPluginFilenamePrefixes)
+	}
 	root := cmd.NewDefaultKubectlCommandWithArgs(cmd.KubectlOptions{
-		PluginHandler: cmd.NewDefaultPluginHandler(plugin.ValidPluginFilenamePrefixes),
+		PluginHandler: plugins,
 		Arguments:     os.Args,
 		ConfigFlags:   flags,
 		IOStreams:     streams,

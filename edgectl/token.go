@@ -204,5 +204,9 @@ func ask(ctx context.Context, flags genericclioptions.RESTClientGetter, verb, pa
 	if body != nil {
 		request = request.SetHeader("Content-Type", "application/json").Body(body)
 	}
-	return request.DoRaw(ctx)
+	result := request.Do(ctx)
+	if err := result.Error(); err != nil { // with the server's own words
+		return nil, err
+	}
+	return result.Raw()
 }

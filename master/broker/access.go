@@ -113,7 +113,7 @@ func (a *access) OnACLCheck(cl *mochi.Client, topic string, write bool) bool {
 	return a.may(string(cl.Properties.Username), cl.ID, topic, write)
 }
 
-// What a node publishes, and what is left of its rights when it was removed from the cluster.
+// What a node publishes, and what is left of that when it was removed from the cluster.
 var (
 	written        = []string{protocol.Hello, protocol.Beat, protocol.Presence, protocol.Status, protocol.Response}
 	writtenRemoved = []string{protocol.Hello, protocol.Presence}
@@ -129,10 +129,7 @@ func (a *access) may(user, clientID, topic string, write bool) bool {
 	}
 	channels := written
 	if a.accounts.Removed(user) {
-		if !write {
-			return topic == a.topics.Leader() || topic == a.topics.Node(user, protocol.Request)
-		}
-		channels = writtenRemoved
+		channels = writtenRemoved // it reads what it read before: that it was removed, and that it shall run nothing
 	}
 	if write {
 		node, channel, ok := a.topics.Parse(topic)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -162,13 +163,19 @@ type Agent struct {
 	args []string
 }
 
-// StartAgent starts an agent on a host, as the node of the host's name.
+// StartAgent starts an agent on a host, as the node of the host's name unless args say otherwise; without a token when
+// its data directory belongs to a node already.
 func (l *Lab) StartAgent(host *Host, token string, args ...string) (*Agent, error) {
 	a := &Agent{Host: host, DataDir: filepath.Join(l.Dir, host.Name), Namespace: l.prefix + host.Name, lab: l}
 	a.args = append([]string{
-		"--data-dir", a.DataDir, "--node-name", host.Name, "--join", token,
-		"--containerd", l.Containerd, "--containerd-namespace", a.Namespace,
+		"--data-dir", a.DataDir, "--containerd", l.Containerd, "--containerd-namespace", a.Namespace,
 	}, args...)
+	if !slices.Contains(args, "--node-name") {
+		a.args = append(a.args, "--node-name", host.Name)
+	}
+	if token != "" {
+		a.args = append(a.args, "--join", token)
+	}
 	return a, a.Start()
 }
 
