@@ -22,9 +22,9 @@ const (
 
 // Account is one user of the broker.
 type Account struct {
-	Name     string
-	Role     Role
-	Password string
+	Name     string `json:"name"`
+	Role     Role   `json:"role"`
+	Password string `json:"password"`
 }
 
 // Config is what a broker's configuration is made of.

@@ -44,6 +44,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 			}
 			defer release()
 		}
+		if r.URL.Path == brokerPath {
+			return s.serveBroker(out, r, u)
+		}
 		if name, ok := tokenPath(r.URL.Path); ok {
 			return s.serveTokens(out, r, u, name)
 		}

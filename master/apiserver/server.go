@@ -43,6 +43,8 @@ type Config struct {
 
 	// Tokens are the join tokens; nil: there are none to be had.
 	Tokens Tokens
+	// Broker are the accounts of a broker; nil: none.
+	Broker Broker
 
 	// Streams reaches the nodes, for logs; nil: there are none to be had.
 	Streams Streams

@@ -133,6 +133,7 @@ func (s *Server) assemble() (err error) {
 		Certificate: certificates.get, ClientCAs: clients, Version: daemon.Version,
 		Ready:   func() error { _, err := s.daemon.Health.Ready(); return err },
 		Tokens:  s.tokens,
+		Broker:  brokerAccess{s.store, s.id},
 		Streams: s.mux, StreamKeepAlive: s.config.Heartbeat, StreamPatience: s.config.NodeTimeout,
 	})
 	return err

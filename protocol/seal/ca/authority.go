@@ -83,9 +83,13 @@ func Load(certificate *x509.Certificate, key any) (*Authority, error) {
 
 // Server issues a certificate for a server that is reached under these DNS names and IP addresses.
 func (a *Authority) Server(random io.Reader, names []string, now time.Time) (*tls.Certificate, error) {
+	return a.server(random, "skerry-master", names, now.Add(ServerLifetime))
+}
+
+func (a *Authority) server(random io.Reader, who string, names []string, end time.Time) (*tls.Certificate, error) {
 	template := &x509.Certificate{
-		Subject:     pkix.Name{Organization: []string{"skerry"}, CommonName: "skerry-master"},
-		NotAfter:    now.Add(ServerLifetime),
+		Subject:     pkix.Name{Organization: []string{"skerry"}, CommonName: who},
+		NotAfter:    end,
 		KeyUsage:    x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
@@ -97,6 +101,12 @@ func (a *Authority) Server(random io.Reader, names []string, now time.Time) (*tl
 		}
 	}
 	return a.issue(random, template)
+}
+
+// Broker issues a certificate for a broker that is not a master's. It lasts, for nobody renews it: nodes and masters
+// know the authority by its hash and look at no dates.
+func (a *Authority) Broker(random io.Reader, names []string, now time.Time) (*tls.Certificate, error) {
+	return a.server(random, "skerry-broker", names, now.Add(ClientLifetime))
 }
 
 // Client issues a certificate for a user of the API: the user is its common name, groups are its organizations,
