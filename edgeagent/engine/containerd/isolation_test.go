@@ -110,7 +110,8 @@ func TestPrivilegesAreAsAsked(t *testing.T) {
 	}
 }
 
-// What of the kernel reaches beyond a container is hidden or not for writing; a privileged container sees it.
+// What of the kernel reaches beyond a container is hidden or not for writing. A privileged container sees it, and
+// gives nothing of that to those that come after it.
 func TestTheKernelIsOutOfReach(t *testing.T) {
 	f := newFixture(t).imported(t)
 	const script = `
@@ -127,19 +128,21 @@ mkdir /mnt; mount -t tmpfs none /mnt 2>/dev/null && { echo it can mount; exit 1;
 mknod /null c 1 3 && mknod /disk b 8 0 && mknod /mem c 1 1 || { echo no mknod; exit 1; }
 for dev in /disk /mem; do head -c 1 $dev 2>/dev/null && { echo $dev can be read; exit 1; }; done
 exit 0`
-	for name, c := range map[string]struct {
+	for _, c := range []struct {
+		name       string
 		privileged bool
 		script     string
 	}{
-		"plain":      {false, script},
-		"privileged": {true, `mkdir /mnt; test -n "$(head -c 1 /proc/interrupts)" && mount -t tmpfs none /mnt`},
+		{"plain", false, script},
+		{"privileged", true, `mkdir /mnt; test -n "$(head -c 1 /proc/interrupts)" && mount -t tmpfs none /mnt`},
+		{"after-it", false, script},
 	} {
-		s := f.probe("kernel", name)
+		s := f.probe("kernel", c.name)
 		s.Image, s.Command, s.Privileged = images.Busybox, []string{"/bin/sh", "-c", c.script}, c.privileged
 		s.LogDir, s.LogMaxBytes, s.LogMaxFiles = t.TempDir(), 1<<20, 2
 		f.succeeds(t, s)
 		if text, _ := os.ReadFile(filepath.Join(s.LogDir, "0.log")); t.Failed() {
-			t.Logf("%s: %s", name, text)
+			t.Logf("%s: %s", c.name, text)
 		}
 	}
 }

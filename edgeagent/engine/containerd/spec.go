@@ -62,7 +62,7 @@ func (e *Engine) specOptions(name string, spec engine.Spec, img client.Image, co
 		oci.WithEnv(environment(spec, config)),
 		oci.WithProcessArgs(args...),
 		oci.WithProcessCwd(workingDir(spec, config)),
-		oci.WithMounts(append(append([]specs.Mount{cgroupMount}, files...), mounts...)),
+		oci.WithMounts(append(append([]specs.Mount{cgroupMount()}, files...), mounts...)),
 	}
 	if e.cgroups.v2 {
 		opts = append(opts, oci.WithLinuxNamespace(specs.LinuxNamespace{Type: specs.CgroupNamespace}))
@@ -242,12 +242,15 @@ func capabilityNames(names []string) (known []string, all bool, err error) {
 	return known, all, nil
 }
 
-// cgroupMount shows a container its own limits.
-var cgroupMount = specs.Mount{
-	Destination: "/sys/fs/cgroup",
-	Type:        "cgroup",
-	Source:      "cgroup",
-	Options:     []string{"nosuid", "noexec", "nodev", "relatime", "ro"},
+// cgroupMount shows a container its own limits. It is each container's own: what makes a container privileged writes
+// into its options.
+func cgroupMount() specs.Mount {
+	return specs.Mount{
+		Destination: "/sys/fs/cgroup",
+		Type:        "cgroup",
+		Source:      "cgroup",
+		Options:     []string{"nosuid", "noexec", "nodev", "relatime", "ro"},
+	}
 }
 
 // bindMounts are the spec's mounts; a source that is not there is told now, in plain words.
