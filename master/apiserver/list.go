@@ -1,10 +1,13 @@
 package apiserver
 
 import (
+	"cmp"
 	"net/http"
+	"slices"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/skerry-edge/skerry/master/change"
 )
@@ -76,7 +79,8 @@ func (c *call) viewFor(opts *metav1.ListOptions) (change.View, *position, error)
 	return kept, nil, nil
 }
 
-// page selects at most limit records, 0 for all, and says what the list's metadata is.
+// page selects at most limit records, 0 for all, and says what the list's metadata is. Which records a page has goes by
+// their keys, also where they come in another order on it.
 func (c *call) page(view change.View, sel *selection, from *position, limit int64) ([]change.Record, metav1.ListMeta, error) {
 	meta := metav1.ListMeta{ResourceVersion: view.Rev().String()}
 	var page []change.Record
@@ -109,7 +113,32 @@ func (c *call) page(view change.View, sel *selection, from *position, limit int6
 		}
 		c.snapshots.keep(view)
 	}
+	if c.res.Chronological {
+		if err := c.inOrder(page); err != nil {
+			return nil, meta, err
+		}
+	}
 	return page, meta, nil
+}
+
+// inOrder sorts records by their last writes, and those that were written together by their uids, which are in the
+// order in which the events that Skerry writes have happened.
+func (c *call) inOrder(page []change.Record) (failed error) {
+	uid := func(rec change.Record) types.UID {
+		m, err := metadata(c.res, rec)
+		if err != nil {
+			failed = err
+			return ""
+		}
+		return m.GetUID()
+	}
+	slices.SortFunc(page, func(a, b change.Record) int {
+		if n := cmp.Compare(a.Rev, b.Rev); n != 0 {
+			return n
+		}
+		return cmp.Compare(uid(a), uid(b))
+	})
+	return failed
 }
 
 // all reports whether no selector is at work.

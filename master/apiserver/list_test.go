@@ -238,3 +238,53 @@ func TestListEventsInBothVersions(t *testing.T) {
 		t.Errorf("listed %+v", list)
 	}
 }
+
+// Events come in the order in which they last happened, also those of one second and of one commit; pages together have
+// each of them once.
+func TestEventsAreListedInTheirOrder(t *testing.T) {
+	a := newAPI(t)
+	about := resource.Pods.Reference("default", "web", "u")
+	record := func(reasons ...string) {
+		t.Helper()
+		g := resource.NewGroup(a.store.View(), started)
+		for _, reason := range reasons {
+			g.Record(resource.Occurrence{About: about, Type: corev1.EventTypeNormal, Reason: reason})
+		}
+		if _, err := a.store.Commit(t.Context(), g.Changes()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	record("Scheduled", "Pulling", "Pulled")
+	record("Created")
+	record("Started", "Killing")
+	record("Pulling")
+	want := []string{"Scheduled", "Pulled", "Created", "Started", "Killing", "Pulling"}
+	for _, path := range []string{"/api/v1/events", "/apis/events.k8s.io/v1/events"} {
+		list := &corev1.EventList{}
+		a.get(path).into(200, list)
+		var got []string
+		for _, e := range list.Items {
+			got = append(got, e.Reason)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", path, diff)
+		}
+	}
+	seen := map[string]int{}
+	for next := ""; ; {
+		list := &corev1.EventList{}
+		a.get("/api/v1/events?limit=4&continue="+next).into(200, list)
+		for _, e := range list.Items {
+			seen[e.Reason]++
+		}
+		if next = list.Continue; next == "" {
+			break
+		}
+	}
+	for _, reason := range want {
+		if seen[reason] != 1 || len(seen) != len(want) {
+			t.Errorf("the pages have %v", seen)
+			break
+		}
+	}
+}

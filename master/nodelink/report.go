@@ -208,7 +208,7 @@ func applyEvent(b *batch, now clock.Now, node string, e message.Event) error {
 	}
 	write, err := resource.RecordEvent(b, resource.Occurrence{
 		About: about, Type: kind, Reason: e.Reason, Message: e.Message, Component: "skerry-agent", Host: node,
-	}, now.Wall)
+	}, now.Wall.Add(time.Duration(len(b.order))*time.Microsecond)) // their order is that of the report
 	if err != nil {
 		return err
 	}

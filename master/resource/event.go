@@ -19,8 +19,11 @@ var Events = &Resource{
 	Singular:   "event",
 	ShortNames: []string{"ev"},
 	Namespaced: true,
-	New:        func() Object { return &corev1.Event{} },
-	NewList:    func() runtime.Object { return &corev1.EventList{} },
+
+	Chronological: true,
+
+	New:     func() Object { return &corev1.Event{} },
+	NewList: func() runtime.Object { return &corev1.EventList{} },
 
 	PrepareCreate: creating(nothing[*corev1.Event]),
 	PrepareUpdate: updating(nothingToKeep[*corev1.Event]),

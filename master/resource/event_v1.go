@@ -18,6 +18,9 @@ var EventsV1 = &Resource{
 	Singular:   "event",
 	ShortNames: []string{"ev"},
 	Namespaced: true,
+
+	Chronological: true,
+
 	New:        func() Object { return &eventsv1.Event{} },
 	NewList:    func() runtime.Object { return &eventsv1.EventList{} },
 	FromStored: func(o Object) Object { return servedEvent(o.(*corev1.Event)) },

@@ -101,7 +101,8 @@ func (g *Group) end(r *Resource, o Object, base change.Rev, grace int64, reason 
 
 // Record adds the Event of an occurrence, at most once a group.
 func (g *Group) Record(o Occurrence) {
-	write, err := RecordEvent(g.view, o, g.at)
+	// What happens together has an order, too; see eventUID.
+	write, err := RecordEvent(g.view, o, g.at.Add(time.Duration(len(g.changes))*time.Microsecond))
 	if err != nil {
 		g.broken = true
 		return

@@ -46,7 +46,7 @@ func NewEvent(o Occurrence, at time.Time) *corev1.Event {
 		ObjectMeta: metav1.ObjectMeta{
 			Name:              name,
 			Namespace:         namespace,
-			UID:               DeriveUID("event " + namespace + "/" + name + " " + at.UTC().Format(time.RFC3339Nano)),
+			UID:               eventUID(namespace+"/"+name, at),
 			CreationTimestamp: when,
 		},
 		InvolvedObject:      o.About,
@@ -60,6 +60,14 @@ func NewEvent(o Occurrence, at time.Time) *corev1.Event {
 		LastTimestamp:       when,
 		Count:               1,
 	}
+}
+
+// eventUID derives an event's uid. It begins with the time in microseconds, so that uids of events that were written
+// together are in the order in which these happened: their times have whole seconds.
+func eventUID(name string, at time.Time) types.UID {
+	derived := DeriveUID("event " + name + " " + at.UTC().Format(time.RFC3339Nano))
+	micro := uint64(at.UnixMicro())
+	return types.UID(fmt.Sprintf("%08x-%04x%s", uint32(micro>>16), uint16(micro), derived[13:]))
 }
 
 // RecordEvent is the write that makes an occurrence visible: a new Event, or one more on the count of the Event

@@ -35,6 +35,10 @@ type Resource struct {
 	Asked      bool // a question: clients may only create it, and get the answer; see Reviews
 	Measured   bool // made at each request from what nodes say then: clients may get and list it, not watch
 
+	// Chronological kinds are listed in the order in which their objects were last written, the newest last, not by
+	// name: kubectl sorts events by their times, which have whole seconds, and keeps the order of equal ones.
+	Chronological bool
+
 	New     func() Object
 	NewList func() runtime.Object
 
