@@ -19,7 +19,7 @@ import (
 	"github.com/skerry-edge/skerry/protocol/seal"
 )
 
-func equal[T any](t *testing.T, what string, got, want T) {
+func equal[T any](t testing.TB, what string, got, want T) {
 	t.Helper()
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("%s differs (-want +got):\n%s", what, diff)

@@ -37,7 +37,7 @@ var (
 
 // world is one master, its nodes and the broker between them.
 type world struct {
-	t      *testing.T
+	t      testing.TB
 	random *rand.Rand
 	now    clock.Now
 	topics protocol.Topics
@@ -50,6 +50,7 @@ type world struct {
 
 	store   *store.Memory
 	run     uint32 // of the master
+	self    seal.Run
 	master  *nodelink.Link
 	line    *bus.Client
 	metrics *prometheus.Registry // of the master
@@ -65,7 +66,7 @@ type latePacket struct {
 	packet bus.Packet
 }
 
-func newWorld(t *testing.T, seed int64) *world {
+func newWorld(t testing.TB, seed int64) *world {
 	topics, err := protocol.NewTopics("default")
 	if err != nil {
 		t.Fatal(err)
@@ -84,10 +85,11 @@ func newWorld(t *testing.T, seed int64) *world {
 
 func (w *world) startMaster() {
 	w.run++
+	w.self = seal.Run{Number: w.run, Nonce: w.random.Uint64()}
 	w.line = w.bus.Client(bus.ClientConfig{ID: "master"})
 	w.metrics = prometheus.NewRegistry()
 	w.master = nodelink.New(nodelink.Config{
-		Store: w.store, Bus: w.line, Topics: w.topics, Run: seal.Run{Number: w.run, Nonce: w.random.Uint64()},
+		Store: w.store, Bus: w.line, Topics: w.topics, Run: w.self,
 		Cluster: cluster.Name, Key: cluster.Keys.Exchange, Sign: cluster.Sign,
 		Master: "m", Settings: settings, Frames: masterFrames{w}, Rand: w.random, Logger: zerolog.Nop(),
 		Registerer: w.metrics, Wake: func() { w.woken = true },
@@ -309,6 +311,7 @@ type device struct {
 	keys   *sealtest.Node
 	disk   *disk
 	run    uint32
+	self   seal.Run
 	client *bus.Client
 	link   *masterlink.Link
 	woken  bool
@@ -356,10 +359,11 @@ func (w *world) join(name string, keys *sealtest.Node, edits ...func(*resource.N
 func (d *device) start() {
 	w := d.w
 	d.run++
+	d.self = seal.Run{Number: d.run, Nonce: w.random.Uint64()}
 	d.wanted = map[string]*corev1.Pod{}
 	d.client = w.bus.Client(bus.ClientConfig{ID: d.name, Will: func(n uint64) (string, []byte) { return d.link.Will(n) }})
 	d.link = masterlink.New(masterlink.Config{
-		Bus: d.client, Topics: w.topics, Node: d.name, Run: seal.Run{Number: d.run, Nonce: w.random.Uint64()},
+		Bus: d.client, Topics: w.topics, Node: d.name, Run: d.self,
 		LeaderKey: cluster.Verify(), Box: d.keys.Box(), Keys: d.keys, Revoked: d.keys.RevokedAt,
 		BootID: "b", Settings: settings, Disk: d.disk, Local: d, Frames: d, Rand: w.random, Logger: zerolog.Nop(),
 		Wake: func() { d.woken = true },
