@@ -47,6 +47,10 @@ jetstream {store_dir: %q}
 mqtt {
   port: %d
   tls {cert_file: %q, key_file: %q}
+  # nats-server's own defaults, written out: without them a reload of 2.9 sets them to nothing, and no message of
+  # QoS 1 arrives any more.
+  ack_wait: "30s"
+  max_ack_pending: 1024
 }
 authorization {
   users: [

@@ -73,7 +73,7 @@ func explain(broker Broker, err error) error {
 	}
 	switch {
 	case errors.Is(err, packets.ErrorRefusedBadUsernameOrPassword), errors.Is(err, packets.ErrorRefusedNotAuthorised):
-		return say("it refuses the user name or password; the join token may be of another cluster or no longer valid: join again with a new one, or correct the account in the broker's URL")
+		return say("it refuses the user name or password: correct the account in the broker's URL, if one stands there; let a broker of your own know this node (edgectl broker config); or, if the node or its join token is of another cluster, join again with a new token")
 	case errors.Is(err, packets.ErrorRefusedServerUnavailable):
 		return say("it has no room for another connection")
 	case errors.As(err, &unknownCA), errors.As(err, &badCA):
