@@ -285,7 +285,7 @@ func TestIdle(t *testing.T) {
 	equal(t, "clients that sent", len(sent), 4)
 	equal(t, "writes of agents", written()-before, 0)
 	equal(t, "durable writes of the master", durable(), 0)
-	if largest > 64+21 {
+	if largest > 64+seal.Overhead {
 		t.Errorf("a heartbeat takes %d bytes", largest)
 	}
 }
