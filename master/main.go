@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"io"
 	"os"
 
 	"github.com/skerry-edge/skerry/master/server"
@@ -19,6 +20,11 @@ func command() daemon.Command {
 		Metrics: "127.0.0.1:9640",
 		Define:  config.Define,
 		Check:   config.Check,
+		Errands: []daemon.Errand{{
+			Name:    "rotate-secret-key",
+			Summary: "encrypts the Secrets in --data-dir under a new key and drops the old one; no master may use the directory",
+			Run:     func(_ context.Context, out io.Writer) error { return server.RotateSecretKey(config, out) },
+		}},
 		Run: func(ctx context.Context, d *daemon.Daemon) error {
 			s, err := server.New(config, d)
 			if err != nil {

@@ -89,6 +89,11 @@ func Schema() store.Schema {
 	return s
 }
 
+// Sealed are the kinds that the store encrypts in its files: what is secret, and what says who may talk to the cluster.
+func Sealed() map[change.Kind]bool {
+	return map[change.Kind]bool{Secrets.Kind: true, NodeKeyKind: true, JoinTokenKind: true}
+}
+
 // index computes a named index from an encoded object. What does not decode is in no index: Decode tells.
 func (r *Resource) index(name string) func([]byte) string {
 	t := reflect.TypeOf(r.New()).Elem()

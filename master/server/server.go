@@ -65,7 +65,7 @@ func New(config Config, d *daemon.Daemon) (*Server, error) {
 	}
 	s := &Server{config: config, daemon: d, machine: machineAddresses()}
 	var err error
-	s.store, s.report, err = bolt.Open(bolt.Config{Dir: config.DataDir, Schema: resource.Schema(), Clock: daemon.Clock, Logger: d.Log})
+	s.store, s.report, err = bolt.Open(bolt.Config{Dir: config.DataDir, Schema: resource.Schema(), Sealed: resource.Sealed(), Clock: daemon.Clock, Logger: d.Log})
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/skerry-edge/skerry/master/change"
 	"github.com/skerry-edge/skerry/protocol/clock"
+	"github.com/skerry-edge/skerry/protocol/keyring"
 )
 
 func fixedClock() clock.Now { return clock.Now{Wall: time.Unix(1e9, 0)} }
@@ -60,7 +61,7 @@ func TestDamage(t *testing.T) {
 	for name, damaged := range damages {
 		t.Run(name, func(t *testing.T) {
 			copied := t.TempDir()
-			for _, file := range []string{snapshotFile, epochFile} {
+			for _, file := range []string{snapshotFile, epochFile, keyring.FileName} {
 				if err := copyFile(filepath.Join(dir, file), filepath.Join(copied, file)); err != nil {
 					t.Fatal(err)
 				}
@@ -173,7 +174,7 @@ func TestAFormatOfTheFutureIsRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, report, err := Open(s.config)
-	if err == nil || errors.Is(err, errCorrupt) || report != (Report{}) || !strings.Contains(err.Error(), "format [2]") {
+	if err == nil || errors.Is(err, errCorrupt) || report != (Report{}) || !strings.Contains(err.Error(), "format [3]") {
 		t.Fatalf("got %v, %+v", err, report)
 	}
 }
@@ -229,6 +230,9 @@ func TestSnapshotIsACopyOfTheStore(t *testing.T) {
 	}
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, stateFile), copied.Bytes(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := copyFile(keyFile(s.config.Dir), keyFile(dir)); err != nil {
 		t.Fatal(err)
 	}
 	other, report := mustOpen(t, Config{Dir: dir})

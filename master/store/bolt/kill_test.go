@@ -20,11 +20,18 @@ import (
 
 const killDir = "SKERRY_TEST_KILL_DIR"
 
-// TestMain runs the writer that TestKill kills, or the tests.
+// TestMain runs a process that a test kills, or the tests.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(killDir); dir != "" {
 		fmt.Fprintln(os.Stderr, writeForEver(dir))
 		os.Exit(1)
+	}
+	if dir := os.Getenv(rotateDir); dir != "" {
+		if err := rotateAndDie(dir); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
 	}
 	os.Exit(m.Run())
 }

@@ -16,6 +16,7 @@ var (
 	positionBucket = []byte("position")
 	settingsBucket = []byte("settings")
 	objectsBucket  = []byte("objects")
+	sealedBucket   = []byte("sealed")
 
 	formatKey = []byte("skerry")
 	epochKey  = []byte("epoch")
@@ -25,7 +26,8 @@ var (
 )
 
 const (
-	formatNumber = 1
+	formatNumber = 2
+	plainFormat  = 1 // nothing was encrypted
 	crcSize      = 4
 	revSize      = 8
 	epochSize    = 8
@@ -53,11 +55,6 @@ func checksum(key, content []byte) uint32 {
 
 func objectKey(k change.Key) []byte {
 	return append(append([]byte(k.Namespace), 0), k.Name...)
-}
-
-func encodeRecord(rec change.Record) (key, stored []byte) {
-	key = objectKey(rec.Key)
-	return key, seal(key, binary.BigEndian.AppendUint64(nil, uint64(rec.Rev)), rec.Value)
 }
 
 // recordSound reports whether a record is as encodeRecord made it.
@@ -109,7 +106,7 @@ func getPosition(tx *bbolt.Tx) (p position, ok bool) {
 
 // initialise makes the buckets of an empty file.
 func initialise(tx *bbolt.Tx) error {
-	for _, name := range [][]byte{formatBucket, positionBucket, settingsBucket, objectsBucket} {
+	for _, name := range [][]byte{formatBucket, positionBucket, settingsBucket, objectsBucket, sealedBucket} {
 		if _, err := tx.CreateBucket(name); err != nil {
 			return err
 		}

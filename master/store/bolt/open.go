@@ -18,6 +18,7 @@ import (
 	"github.com/skerry-edge/skerry/master/store"
 	"github.com/skerry-edge/skerry/protocol/ballast"
 	"github.com/skerry-edge/skerry/protocol/clock"
+	"github.com/skerry-edge/skerry/protocol/keyring"
 )
 
 // Config of a Store.
@@ -25,6 +26,8 @@ type Config struct {
 	// Dir is the data directory; it is created when missing.
 	Dir    string
 	Schema store.Schema
+	// Sealed are the kinds whose values are encrypted in the file and its copies.
+	Sealed map[change.Kind]bool
 	// Replicator is told of every durable write before it is acknowledged; nil for none.
 	Replicator store.Replicator
 	// LockTimeout is how long to wait for another process to leave the directory; 0 means two seconds.
@@ -95,12 +98,22 @@ func open(config Config) (*Store, Report, error) {
 		config.Logger.Warn().Err(err).Msg("no room is reserved for the store, should the disk become full")
 	}
 	path := filepath.Join(config.Dir, stateFile)
-	db, held, report, err := openSound(config, b, path)
+	sealed, err := loadSealing(config)
 	if err != nil {
+		return nil, Report{}, err
+	}
+	db, held, report, err := openSound(config, b, path, sealed)
+	if err != nil {
+		return nil, report, keyError(config.Dir, err)
+	}
+	if db, err = makeSecret(config, b, db, path, held.needsRewrite(), &sealed); err != nil {
+		if db != nil {
+			err = errors.Join(err, db.Close())
+		}
 		return nil, report, err
 	}
 	if waste := wasted(db); waste > 0 {
-		if db, err = compact(db, path); err != nil {
+		if db, err = compact(db, path, sealed); err != nil {
 			report.CompactError = err
 		} else {
 			report.Freed = waste
@@ -122,13 +135,38 @@ func open(config Config) (*Store, Report, error) {
 		Records: slices.Values(held.records),
 		Loaded:  held.rev,
 	})
-	return newStore(config, b, db, core, held.rev), report, nil
+	return newStore(config, sealed, b, db, core, held.rev), report, nil
+}
+
+// makeSecret sees to it that there are keys, and that everything in the file and its snapshot is encrypted that should
+// be. It takes db and returns the one to go on with; nil if there is none.
+func makeSecret(config Config, b *ballast.Ballast, db *bbolt.DB, path string, rewrite bool, sealed *sealing) (*bbolt.DB, error) {
+	var err error
+	if sealed.ring == nil {
+		// Nothing was encrypted so far: it could not have been read.
+		if sealed.ring, err = keyring.New(keyFile(config.Dir)); err != nil {
+			return db, err
+		}
+		if err := save(config, b, sealed.ring.Keep); err != nil {
+			return db, err
+		}
+	}
+	if rewrite {
+		err := save(config, b, func() (err error) { db, err = encrypt(db, path, *sealed); return err })
+		if err != nil {
+			return db, err
+		}
+	}
+	if err := replaceSnapshot(db, filepath.Join(config.Dir, snapshotFile), *sealed); err != nil {
+		config.Logger.Warn().Err(err).Msg("an old snapshot still holds secrets that are not encrypted; the next daily one replaces it")
+	}
+	return db, nil
 }
 
 // openSound opens a file that has been read whole: the one that is there, a new one, or the snapshot.
-func openSound(config Config, b *ballast.Ballast, path string) (*bbolt.DB, contents, Report, error) {
+func openSound(config Config, b *ballast.Ballast, path string, sealed sealing) (*bbolt.DB, contents, Report, error) {
 	snapshot := filepath.Join(filepath.Dir(path), snapshotFile)
-	db, held, problem := openChecked(path)
+	db, held, problem := openChecked(path, sealed)
 	switch {
 	case problem == nil:
 		return db, held, Report{}, nil
@@ -137,7 +175,7 @@ func openSound(config Config, b *ballast.Ballast, path string) (*bbolt.DB, conte
 			if err := save(config, b, func() error { return create(path) }); err != nil {
 				return nil, contents{}, Report{}, err
 			}
-			db, held, err = openChecked(path)
+			db, held, err = openChecked(path, sealed)
 			return db, held, Report{}, err
 		}
 	case !errors.Is(problem, errCorrupt):
@@ -145,7 +183,10 @@ func openSound(config Config, b *ballast.Ballast, path string) (*bbolt.DB, conte
 	}
 
 	report := Report{Problem: problem}
-	saved, err := load(snapshot, false)
+	saved, err := load(snapshot, sealed, true)
+	if errors.Is(err, keyring.ErrNoKey) || errors.Is(err, keyring.ErrDamaged) {
+		return nil, contents{}, report, fmt.Errorf("%w, and of the snapshot beside it: %w", problem, err)
+	}
 	if err != nil {
 		return nil, contents{}, report, fmt.Errorf("%w, and there is no good snapshot beside it (%v): "+
 			"nothing was changed; restore a backup, or move %s away to start an empty cluster", problem, err, path)
@@ -162,18 +203,18 @@ func openSound(config Config, b *ballast.Ballast, path string) (*bbolt.DB, conte
 		return nil, contents{}, report, err
 	}
 	report.RestoredRev = saved.rev
-	db, held, err = openChecked(path)
+	db, held, err = openChecked(path, sealed)
 	return db, held, report, err
 }
 
 // openChecked reads a file whole, then opens it for writing.
-func openChecked(path string) (db *bbolt.DB, held contents, err error) {
+func openChecked(path string, sealed sealing) (db *bbolt.DB, held contents, err error) {
 	defer func() {
 		if err != nil {
 			err = fmt.Errorf("open %s: %w", path, err)
 		}
 	}()
-	if held, err = load(path, true); err != nil {
+	if held, err = load(path, sealed, true); err != nil {
 		return nil, contents{}, err
 	}
 	defer whenCorrupt(&err)()
@@ -222,7 +263,7 @@ func wasted(db *bbolt.DB) int64 {
 }
 
 // compact writes the file anew. It takes db and returns the database to go on with; nil if there is none.
-func compact(db *bbolt.DB, path string) (*bbolt.DB, error) {
+func compact(db *bbolt.DB, path string, sealed sealing) (*bbolt.DB, error) {
 	err := place(path, func(aside string) error {
 		to, err := bbolt.Open(aside, 0o600, &bbolt.Options{Timeout: time.Second, NoFreelistSync: true})
 		if err != nil {
@@ -236,6 +277,6 @@ func compact(db *bbolt.DB, path string) (*bbolt.DB, error) {
 	if err := db.Close(); err != nil {
 		return nil, fmt.Errorf("close %s: %w", path, err)
 	}
-	db, _, err = openChecked(path)
+	db, _, err = openChecked(path, sealed)
 	return db, err
 }

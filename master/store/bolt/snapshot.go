@@ -96,13 +96,13 @@ func (s *Store) Keep() error {
 		if err := s.copyTo(aside); err != nil {
 			return err
 		}
-		_, err := load(aside, false)
+		_, err := load(aside, s.sealing, false)
 		return err
 	})
 }
 
-// Snapshot writes a consistent copy of the whole store to w, secrets included: a file that can take the place
-// of state.db. A slow w does not hold up commits.
+// Snapshot writes a consistent copy of the whole store to w, secrets included, encrypted as they are: a file that can
+// take the place of state.db, beside the key file. A slow w does not hold up commits.
 func (s *Store) Snapshot(w io.Writer) error {
 	f, err := os.CreateTemp(s.config.Dir, backupPattern)
 	if err != nil {

@@ -23,6 +23,7 @@ type Store struct {
 	update  func(func(*bbolt.Tx) error) error // db.Update; tests let it fail
 	lock    *os.File
 	ballast *ballast.Ballast
+	sealing sealing
 
 	requests chan *request
 	advances chan *advance
@@ -45,11 +46,12 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
-func newStore(config Config, b *ballast.Ballast, db *bbolt.DB, core *store.Core, rev change.Rev) *Store {
+func newStore(config Config, sealed sealing, b *ballast.Ballast, db *bbolt.DB, core *store.Core, rev change.Rev) *Store {
 	s := &Store{
 		config:   config,
 		core:     core,
 		ballast:  b,
+		sealing:  sealed,
 		db:       db,
 		update:   db.Update,
 		requests: make(chan *request, maxBatch),
@@ -142,8 +144,7 @@ func (s *Store) Close() error {
 	return s.closed
 }
 
-// Meta returns one of the master's own settings, nil if it was never set. Secrets are kept as they are given:
-// the file is readable by its owner only.
+// Meta returns one of the master's own settings, nil if it was never set. All of them are encrypted in the file.
 func (s *Store) Meta(name string) ([]byte, error) {
 	var value []byte
 	err := s.db.View(func(tx *bbolt.Tx) error {
@@ -155,8 +156,9 @@ func (s *Store) Meta(name string) ([]byte, error) {
 		if !ok {
 			return fmt.Errorf("setting %q: %w", name, errCorrupt)
 		}
-		value = append([]byte{}, content...)
-		return nil
+		var err error
+		value, err = s.sealing.openSetting([]byte(name), content)
+		return err
 	})
 	return value, closedError(err)
 }
@@ -167,7 +169,7 @@ func (s *Store) SetMeta(name string, value []byte) error {
 		if value == nil {
 			return tx.Bucket(settingsBucket).Delete([]byte(name))
 		}
-		return tx.Bucket(settingsBucket).Put([]byte(name), seal([]byte(name), value))
+		return tx.Bucket(settingsBucket).Put([]byte(name), s.sealing.sealSetting([]byte(name), value))
 	})
 	if err != nil {
 		return fmt.Errorf("keep setting %q: %w", name, closedError(s.diskError(err)))

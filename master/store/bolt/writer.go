@@ -168,7 +168,7 @@ func (s *Store) persist(applied []pending) error {
 	err := s.update(func(tx *bbolt.Tx) error {
 		for _, commit := range batch.Commits {
 			for _, e := range commit.Events {
-				if err := putEvent(tx, e); err != nil {
+				if err := s.putEvent(tx, e); err != nil {
 					return err
 				}
 			}
@@ -184,15 +184,15 @@ func (s *Store) persist(applied []pending) error {
 	return err
 }
 
-func putEvent(tx *bbolt.Tx, e change.Event) error {
-	b, err := tx.Bucket(objectsBucket).CreateBucketIfNotExists([]byte(e.Key.Kind))
-	if err != nil {
-		return err
+func (s *Store) putEvent(tx *bbolt.Tx, e change.Event) error {
+	if e.New.Exists() {
+		return putRecord(tx, s.sealing, e.New)
 	}
-	if !e.New.Exists() {
-		return b.Delete(objectKey(e.Key))
+	b := s.sealing.bucket(tx, e.Key.Kind).Bucket([]byte(e.Key.Kind))
+	if b == nil {
+		return nil
 	}
-	return b.Put(encodeRecord(e.New))
+	return b.Delete(objectKey(e.Key))
 }
 
 // checkRefused looks whether a write that failed is in the file all the same: bbolt's last step is to write a
