@@ -219,7 +219,14 @@ func pods(s *session) {
 	s.refuses(words("wait --for=condition=Ready pod/missing --timeout=5s"), `pods "missing" not found`)
 	s.refuses(words("wait --for=condition=Nonsense pod/watched --timeout=1s"), "timed out waiting for the condition on pods/watched")
 	s.refuses(words("wait --for=nonsense pod/watched"), "unrecognized condition")
-	s.says(words("describe pod watched"), "Started", "watched", "QoS Class")
+	described := s.says(words("describe pod watched"), "watched", "QoS Class")
+	for last, reason := 0, 0; reason < 4; reason++ { // within one second, and yet in their order
+		at := strings.LastIndex(described, []string{"Scheduled ", "Pulled ", "Created ", "Started "}[reason])
+		if at < last {
+			s.Errorf("the events of watched are not in their order:\n%s", described)
+		}
+		last = at
+	}
 	s.refuses(words("describe pod missing"), `pods "missing" not found`)
 	s.says(words("exec watched -- /probe print hello"), "hello")
 	s.refuses(words("exec watched -- /probe exit 3"), "exit code 3")
