@@ -18,8 +18,8 @@ func (d *Disk) Desired() (position message.Position, digest message.Digest, cont
 		return message.Position{}, message.Digest{}, nil, nil
 	}
 	err = d.db.View(func(tx *bolt.Tx) error {
-		content = append([]byte(nil), tx.Bucket(contentBucket).Get(contentKey)...)
-		return nil
+		content, err = d.openContent(tx.Bucket(contentBucket).Get(sealedKey))
+		return err
 	})
 	if err != nil {
 		return message.Position{}, message.Digest{}, nil, fmt.Errorf("read the desired state: %w", err)
@@ -36,9 +36,8 @@ func (d *Disk) KeepDesired(position message.Position, digest message.Digest, con
 	}
 	err := d.put("keep the desired state", func(tx *bolt.Tx, node *bolt.Bucket) error {
 		return errors.Join(
-			tx.Bucket(contentBucket).Put(contentKey, content),
+			tx.Bucket(contentBucket).Put(sealedKey, d.ring.Seal(contentPlace, content)),
 			node.Put(positionKey, message.Encode(position)),
-			node.Put(digestKey, message.Encode(digest)),
 		)
 	})
 	if err == nil {

@@ -12,6 +12,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/skerry-edge/skerry/protocol/ballast"
+	"github.com/skerry-edge/skerry/protocol/keyring"
 	"github.com/skerry-edge/skerry/protocol/message"
 )
 
@@ -27,6 +28,7 @@ type Disk struct {
 	dir     string
 	log     zerolog.Logger
 	ballast *ballast.Ballast
+	ring    *keyring.Ring
 	db      *bolt.DB
 	run     uint32
 
@@ -47,7 +49,8 @@ var (
 	runKey      = []byte("run")
 	epochKey    = []byte("epoch")
 	positionKey = []byte("position")
-	digestKey   = []byte("digest")
+	sealedKey   = []byte("sealed") // the content of the desired state, encrypted
+	digestKey   = []byte("digest") // these two by versions that encrypted nothing
 	contentKey  = []byte("content")
 )
 
@@ -79,8 +82,12 @@ func Open(cfg Config) (*Disk, error) {
 		return nil, err
 	}
 	d.db = db
-	if err := d.begin(cfg.Log); err != nil {
-		return nil, errors.Join(err, db.Close())
+	err = d.makeSecret(path, cfg.LockTimeout)
+	if err == nil {
+		err = d.begin(cfg.Log)
+	}
+	if err != nil {
+		return nil, errors.Join(err, d.db.Close())
 	}
 	return d, nil
 }
@@ -95,9 +102,8 @@ func (d *Disk) begin(log zerolog.Logger) error {
 			log.Error().Err(err).Msg("the stored number of the last run is damaged; runs are counted from one again")
 		}
 		d.run++
-		var positionErr, digestErr error
+		var positionErr error
 		d.position, positionErr = load[message.Position](node, positionKey)
-		d.digest, digestErr = load[message.Digest](node, digestKey)
 		if d.epoch, err = load[message.Epoch](node, epochKey); err != nil {
 			d.epoch = d.position.Epoch // it was at least that
 			log.Error().Err(err).Stringer("instead", d.epoch).Msg("the stored highest epoch is damaged; going on from a lower one")
@@ -105,16 +111,23 @@ func (d *Disk) begin(log zerolog.Logger) error {
 				return err
 			}
 		}
-		damaged := errors.Join(positionErr, digestErr)
-		if damaged == nil && d.position != (message.Position{}) && message.DigestOf(content.Get(contentKey)) != d.digest {
-			damaged = errors.New("it does not have its digest")
+		plain, damaged := d.openContent(content.Get(sealedKey))
+		if plain == nil && damaged == nil && d.position != (message.Position{}) {
+			damaged = errors.New("it has no content")
 		}
-		if damaged != nil {
+		if errors.Is(damaged, keyring.ErrNoKey) {
+			return d.keyError("the desired state", damaged)
+		}
+		if damaged = errors.Join(positionErr, damaged); damaged != nil {
 			log.Error().Err(damaged).Msg("the stored desired state is damaged and is dropped: what runs goes on, the master sends it again")
-			d.position, d.digest = message.Position{}, message.Digest{}
-			if err := errors.Join(content.Delete(contentKey), node.Delete(positionKey), node.Delete(digestKey)); err != nil {
+			d.position = message.Position{}
+			if err := errors.Join(content.Delete(sealedKey), node.Delete(positionKey)); err != nil {
 				return err
 			}
+		}
+		d.digest = message.Digest{}
+		if d.position != (message.Position{}) {
+			d.digest = message.DigestOf(plain)
 		}
 		return node.Put(runKey, message.Encode(d.run))
 	})

@@ -2,6 +2,7 @@
 //
 //	agent.db        bbolt: run number, highest epoch, desired state with its position, records of pods
 //	identity        a file of its own, replaced as a whole: who the node is and how it joined
+//	secrets.key     the keys that identity and desired state are encrypted under (protocol/keyring)
 //	reserved-space  room for the agent on a disk that a pod has filled (protocol/ballast)
 //
 // Every method that keeps something returns after an fsync, and writes nothing when nothing changes: an idle

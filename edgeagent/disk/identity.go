@@ -17,22 +17,35 @@ const (
 
 // Identity is who the node is and how it joined, as KeepIdentity had it; nil before the first join.
 func (d *Disk) Identity() ([]byte, error) {
+	data, err := d.readIdentity()
+	if err != nil {
+		return nil, fmt.Errorf("read the node's identity: %w", err)
+	}
+	sealed, is := bytes.CutPrefix(data, sealedIdentity)
+	if !is {
+		return data, nil
+	}
+	plain, err := d.ring.Open(identityPlace, sealed)
+	if err != nil {
+		return nil, d.keyError("the node's identity", err)
+	}
+	return plain, nil
+}
+
+func (d *Disk) readIdentity() ([]byte, error) {
 	file, err := os.Open(filepath.Join(d.dir, identityName))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read the node's identity: %w", err)
+		return nil, err
 	}
 	defer file.Close()
 	data, err := io.ReadAll(io.LimitReader(file, identityMax+1))
-	switch {
-	case err != nil:
-		return nil, fmt.Errorf("read the node's identity: %w", err)
-	case len(data) > identityMax:
-		return nil, fmt.Errorf("read the node's identity: %s is larger than %d bytes", file.Name(), identityMax)
+	if err == nil && len(data) > identityMax {
+		err = fmt.Errorf("%s is larger than %d bytes", file.Name(), identityMax)
 	}
-	return data, nil
+	return data, err
 }
 
 // KeepIdentity replaces the identity. The file is only readable for its owner.
@@ -54,7 +67,7 @@ func (d *Disk) replaceIdentity(data []byte) error {
 	if err != nil {
 		return err
 	}
-	_, err = file.Write(data)
+	_, err = file.Write(append(sealedIdentity[:len(sealedIdentity):len(sealedIdentity)], d.ring.Seal(identityPlace, data)...))
 	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
 		return err
 	}
