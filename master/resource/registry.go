@@ -13,8 +13,10 @@ import (
 // All lists every kind that is served, in the order of discovery.
 var All = []*Resource{
 	Namespaces, Nodes, Pods, ConfigMaps, Secrets, Services, Events,
+	ServiceAccounts,
 	ReplicaSets, Deployments,
 	Leases,
+	Roles, ClusterRoles, RoleBindings, ClusterRoleBindings,
 	EventsV1,
 	NodeMetrics,
 }

@@ -9,9 +9,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"io"
-	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -314,8 +312,8 @@ func TestMastersThatCanNotStart(t *testing.T) {
 	}
 }
 
-// A token of another cluster, and one with another secret, are refused; the agent says so, what to do, and keeps
-// neither.
+// A token of another cluster, and one with another secret, are refused; the agent says so, what to do, and has not
+// joined.
 func TestWrongTokens(t *testing.T) {
 	w, other := newWorld(t), newWorld(t)
 	w.startMaster()
@@ -343,8 +341,9 @@ func TestWrongTokens(t *testing.T) {
 			return err != nil && strings.Contains(report, c.want)
 		})
 		stop()
-		if _, err := os.Stat(filepath.Join(w.dir, name, "identity")); !errors.Is(err, fs.ErrNotExist) {
-			t.Errorf("%s: the identity was kept: %v", name, err)
+		config := agent.Config{DataDir: filepath.Join(w.dir, name), NodeName: name, Engine: agent.EngineFake}
+		if _, err := agent.New(config, w.daemon(name)); err == nil || !strings.Contains(err.Error(), "--join is needed until the node has joined") {
+			t.Errorf("%s: without a token: %v", name, err)
 		}
 		if code := w.call("GET", "/api/v1/nodes/"+name, nil, nil); code != 404 {
 			t.Errorf("%s: the node answers %d", name, code)
