@@ -152,6 +152,9 @@ func (c Command) Main(args []string, stdout, stderr io.Writer) int {
 
 func (c Command) run(ctx context.Context, metrics string, stdout, stderr io.Writer) error {
 	d := New(c.Name, NewLogger(stderr), stdout)
+	if err := keepMemorySecret(); err != nil {
+		d.Log.Warn().Err(err).Msg("the program's memory is not kept out of core files")
+	}
 	stopNotify := d.startNotify()
 	defer stopNotify()
 	if metrics != "" {
