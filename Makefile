@@ -81,7 +81,7 @@ demo: build ## a master, three nodes, a workload, a node lost, the workload move
 	@go run ./test/demo -bin bin
 
 .PHONY: check
-check: go-version ## formatting, vet, linters, import directions, purity, generated files
+check: go-version ## formatting, vet, linters, import directions, purity, generated files, known vulnerabilities
 	@unformatted=$$(git ls-files '*.go' | xargs gofmt -l); \
 	if [ -n "$$unformatted" ]; then echo "not formatted (run gofmt -w):"; echo "$$unformatted"; exit 1; fi
 	go mod verify
@@ -92,6 +92,19 @@ check: go-version ## formatting, vet, linters, import directions, purity, genera
 	go run ./build/check
 	go vet ./...
 	$(TOOL) staticcheck ./...
+	go run ./build/vuln
+
+.PHONY: vuln
+vuln: go-version ## look for known vulnerabilities in what Skerry is made of; fails without Go's database of them
+	go run ./build/vuln -force
+
+# For how long each target is fuzzed: 10s, or 1000000x for so many inputs. Their seeds and all that was ever found are
+# tried by every test run.
+FUZZTIME ?= 10s
+
+.PHONY: fuzz
+fuzz: go-version ## fuzz all that reads what comes from outside, FUZZTIME each
+	build/fuzz $(FUZZTIME)
 
 # Tests that need the world outside (root, containerd, brokers, namespaces) run one package at a time, on the
 # binaries that users get; all others run with the race detector, which needs a C compiler.

@@ -179,3 +179,28 @@ func FuzzParseLine(f *testing.F) {
 		}
 	})
 }
+
+// Whatever lies in a log file, as after a power cut in the middle of a line, it is read to its end, and no more comes out
+// of it than lies in it.
+func FuzzRead(f *testing.F) {
+	f.Add([]byte(cri(1, "F", "one")+cri(2, "P", "tw")+cri(2, "F", "o")), int64(1), int64(0), false)
+	f.Add([]byte(cri(1, "P", "never ended")), int64(0), int64(3), true)
+	f.Add([]byte("\x00\x00\n\n stdout F x\n"+cri(3, "F", "after")), int64(-1), int64(5), false)
+	f.Fuzz(func(t *testing.T, content []byte, tail, limit int64, stamps bool) {
+		options := stream.LogOptions{Timestamps: stamps}
+		if tail >= 0 {
+			options.Tail = &tail
+		}
+		if limit > 0 {
+			options.LimitBytes = limit
+		}
+		got := int64(0)
+		place := write(t, string(content))
+		if err := read(t.Context(), place, options, stamp(100), func(data []byte) error { got += int64(len(data)); return nil }); err != nil {
+			t.Errorf("%q: %v", content, err)
+		}
+		if limit > 0 && got > limit || got > int64(len(content))+1 {
+			t.Errorf("%q gave %d bytes", content, got)
+		}
+	})
+}

@@ -100,23 +100,32 @@ func (p plugins) add(ctx context.Context, lock *os.File, uid, netns string, note
 		}
 		result = answer
 	}
+	ip, err := addressOf(result)
+	if err != nil {
+		return err
+	}
+	note.Result, note.IP = result, ip
+	return nil
+}
+
+// addressOf is the address that the plugins have given to a pod, as their answer says.
+func addressOf(result json.RawMessage) (string, error) {
 	var read struct {
 		IPs []struct {
 			Address string `json:"address"`
 		} `json:"ips"`
 	}
 	if err := json.Unmarshal(result, &read); err != nil {
-		return fmt.Errorf("read the answer of the CNI plugins: %w", err)
+		return "", fmt.Errorf("read the answer of the CNI plugins: %w", err)
 	}
 	if len(read.IPs) == 0 {
-		return errors.New("the CNI plugins gave the pod no address")
+		return "", errors.New("the CNI plugins gave the pod no address")
 	}
 	prefix, err := netip.ParsePrefix(read.IPs[0].Address)
 	if err != nil {
-		return fmt.Errorf("read the answer of the CNI plugins: %w", err)
+		return "", fmt.Errorf("read the answer of the CNI plugins: %w", err)
 	}
-	note.Result, note.IP = result, prefix.Addr().String()
-	return nil
+	return prefix.Addr().String(), nil
 }
 
 // remove runs the chain backwards. It may be repeated.

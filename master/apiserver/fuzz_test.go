@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"net/http"
+	"net/url"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/runtime"
@@ -39,6 +40,34 @@ func FuzzBodies(f *testing.F) {
 		}
 		if r := a.do(q); r.code == http.StatusInternalServerError || r.code == 0 {
 			t.Errorf("%s %s as %s answered %d: %s", q.method, body, q.contentType, r.code, r.body)
+		}
+	})
+}
+
+// Whatever the query of a list or a watch says, it is understood or refused.
+func FuzzQuery(f *testing.F) {
+	for _, q := range []string{
+		"labelSelector=a%3Db,c+in+(d,e),!f", "fieldSelector=spec.nodeName%3Dn,metadata.name!%3Dp", "limit=5&continue=x",
+		"resourceVersion=0&resourceVersionMatch=NotOlderThan", "watch=1&timeoutSeconds=0&allowWatchBookmarks=true", "limit=-1&labelSelector=%00",
+		"fieldSelector=a%3D%3D%3D&timeoutSeconds=99999999999999999999",
+	} {
+		f.Add(q)
+	}
+	a := newAPI(f)
+	a.put(resource.Pods, pod("p"))
+	f.Fuzz(func(t *testing.T, query string) {
+		values, err := url.ParseQuery(query)
+		if err != nil {
+			return
+		}
+		for name := range values {
+			if name == "watch" || name == "sendInitialEvents" {
+				return // it would stay
+			}
+		}
+		a.t = t
+		if r := a.get(podsPath + "?" + values.Encode()); r.code == http.StatusInternalServerError || r.code == 0 {
+			t.Errorf("%s answered %d: %s", query, r.code, r.body)
 		}
 	})
 }

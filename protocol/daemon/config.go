@@ -20,6 +20,10 @@ func (f *Flags) readConfig(path string) (map[string]setting, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--config %s: %w", path, err)
 	}
+	return f.parseConfig(path, data)
+}
+
+func (f *Flags) parseConfig(path string, data []byte) (map[string]setting, error) {
 	var doc yaml.Node
 	if err := yaml.Unmarshal(data, &doc); err != nil {
 		return nil, yamlError(path, err)
