@@ -66,6 +66,10 @@ func (w *World) checkPacket(p bus.Packet) {
 		return
 	}
 	name, _, _ := w.topics.Parse(p.Topic)
+	if len(p.Payload) == 0 {
+		w.checkTakenBack(name)
+		return
+	}
 	envelope, err := w.node(name).openDesired(p.Topic, p.Payload)
 	if err != nil {
 		w.fail("a desired state does not open: %w", err)

@@ -2,6 +2,8 @@ package sim
 
 import (
 	"fmt"
+	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -35,6 +37,61 @@ func (k processKeys) Use(next [32]byte) (box *seal.Box, err error) {
 		return err
 	})
 	return box, err
+}
+
+// Revoked implements masterlink.Keys. Whoever looks after the node lets it join again some time later.
+func (k processKeys) Revoked(at int64) error {
+	return k.a.touch("keep that the node was removed", func() error {
+		n := k.a.node
+		n.w.log(n.name, "REMOVED from the cluster")
+		n.w.after(n.w.between(time.Second, 40*time.Second), func() { n.rejoin(k.Node) })
+		return k.Node.Revoked(at)
+	})
+}
+
+// rejoin gives the node another identity of the same name, unless it has one already, and starts its agent with it.
+func (n *node) rejoin(removed *sealtest.Node) {
+	if n.keys != removed {
+		return
+	}
+	n.w.after(time.Second, func() { n.rejoin(removed) }) // should this fail
+	if n.w.master.dead || n.agent == nil {
+		return
+	}
+	next := n.w.cluster.AnotherNode(n.name, fmt.Sprintf("%s again, after %d keys", n.name, len(n.before)+n.keys.Made))
+	if err := n.joinAs(&client{n.w.master, "enroll"}, next); err != nil {
+		return
+	}
+	n.w.log(n.name, "JOINS again")
+	n.before = append(n.before, n.keys.Ever()...)
+	n.keys = next
+	n.crash(100 * time.Millisecond)
+}
+
+// checkTakenBack: what is retained for a node is deleted only when it was removed.
+func (w *World) checkTakenBack(name string) {
+	rec, _ := w.master.store.View().Get(change.Key{Kind: resource.NodeKeyKind, Name: name})
+	if key, err := resource.DecodeNodeKey(rec.Value); err != nil || key.Revoked == 0 {
+		w.fail("the desired state of %s is taken back, and it was not removed", name)
+	}
+}
+
+// Remove deletes a Node. Bare pods that are bound to it go with it.
+func (u *user) Remove(node string) {
+	rec, ok := u.w.master.store.View().Get(resource.Nodes.Key("", node))
+	if !ok {
+		return
+	}
+	for rec := range u.w.master.store.View().Indexed(resource.Pods.Kind, "spec.nodeName", node) {
+		name := rec.Key.Name
+		if u.bare[name] {
+			delete(u.bare, name)
+			u.ordered = slices.DeleteFunc(u.ordered, func(s string) bool { return s == name })
+		}
+	}
+	g := resource.NewGroup(u.w.master.store.View(), u.w.master.machine.now().Wall)
+	g.DeleteNow(resource.Nodes, u.w.nodeObject(rec), rec.Rev, "asked for")
+	u.commit(g)
 }
 
 // Rotate asks for another key of a node.
@@ -76,7 +133,7 @@ func (n *node) amissOfKeys(object *corev1.Node) (out []string) {
 
 // openDesired opens a document as the node can, or could, or will be able to.
 func (n *node) openDesired(topic string, raw []byte) (e seal.Envelope, err error) {
-	for _, box := range n.keys.Ever() {
+	for _, box := range append(n.keys.Ever(), n.before...) {
 		if e, err = box.Open(topic, seal.Run{}, raw); err == nil {
 			return e, nil
 		}

@@ -12,6 +12,7 @@ import (
 	"github.com/skerry-edge/skerry/master/controller/garbage"
 	"github.com/skerry-edge/skerry/master/controller/namespace"
 	nodecontroller "github.com/skerry-edge/skerry/master/controller/node"
+	"github.com/skerry-edge/skerry/master/controller/nodekey"
 	"github.com/skerry-edge/skerry/master/controller/replicaset"
 	"github.com/skerry-edge/skerry/master/nodelink"
 	"github.com/skerry-edge/skerry/master/reconcile"
@@ -48,6 +49,7 @@ func (w *World) planners(start clock.Now) []reconcile.Planner {
 	settings := w.options.Settings
 	out := []reconcile.Planner{
 		namespace.New(),
+		nodekey.New(),
 		nodecontroller.New(nodecontroller.Config{
 			NodeTimeout: settings.Timeout(), SuspectTimeout: w.options.Suspect, Heartbeat: settings.Heartbeat(), Start: start,
 		}),

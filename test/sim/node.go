@@ -38,6 +38,7 @@ type node struct {
 	engine  *fake.Engine
 	disk    *agentDisk
 	keys    *sealtest.Node
+	before  []*seal.Box // ends of keys with which it was removed
 	nets    map[string]string
 	slept   time.Duration // how long the engine's call under way lasts
 	ticker  *actor        // the engine's
@@ -94,10 +95,12 @@ func (n *node) newEngine() {
 }
 
 // join makes the node's keys known to the cluster. They outlive the node's disk here: joining is not what is tried.
-func (n *node) join(s store.Store) error {
+func (n *node) join(s store.Store) error { return n.joinAs(s, n.keys) }
+
+func (n *node) joinAs(s store.Store, keys *sealtest.Node) error {
 	_, err := s.Commit(context.Background(), []change.Change{{
-		Key: change.Key{Kind: resource.NodeKeyKind, Name: n.name}, Reason: "the node joins",
-		Value: resource.EncodeNodeKey(resource.NodeKey{Key: n.keys.Public()}),
+		Key: change.Key{Kind: resource.NodeKeyKind, Name: n.name}, Base: change.Any, Reason: "the node joins",
+		Value: resource.EncodeNodeKey(resource.NodeKey{Key: keys.Public()}),
 	}})
 	return err
 }

@@ -189,7 +189,7 @@ func (u *user) strike() {
 	spec := template(programs[w.random.Intn(len(programs))], []string{"app:1", "app:2", "slow"}[w.random.Intn(3)], grace)
 	name := fmt.Sprintf("web-%d", w.random.Intn(5))
 	pod := fmt.Sprintf("pod-%d", w.random.Intn(4))
-	switch w.random.Intn(14) {
+	switch w.random.Intn(15) {
 	case 0, 1, 2:
 		u.deploy(name, int32(w.random.Intn(5)), spec)
 	case 3, 4:
@@ -211,6 +211,10 @@ func (u *user) strike() {
 	case 12:
 		u.Delete(resource.Pods, pod, true)
 		u.run(pod, spec) // the same name, another uid
+	case 14:
+		if w.chance(0.5) {
+			u.Remove(w.nodes[w.random.Intn(len(w.nodes))].name)
+		}
 	case 13:
 		u.Rotate(w.nodes[w.random.Intn(len(w.nodes))].name)
 	}

@@ -160,8 +160,7 @@ func TestARemovedNodeJoinsAgain(t *testing.T) {
 	if len(recorded) < 3 {
 		t.Fatalf("%d messages were recorded", len(recorded))
 	}
-	n.keys = cluster.NewNode("n1 once more")
-	n.keys.Name = "n1"
+	n.keys = cluster.AnotherNode("n1", "n1 once more")
 	w.join("n1", n.keys)
 	n.restart()
 	w.advance(time.Second)

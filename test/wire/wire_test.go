@@ -206,8 +206,7 @@ func TestADeletedNodeRunsNothing(t *testing.T) {
 	equal(t, "in ten minutes it says", strings.Join(said, ", "), "presence, hello")
 	equal(t, "then the node runs", n.pods(), "")
 
-	n.keys = cluster.NewNode("n1-again")
-	n.keys.Name = "n1"
+	n.keys = cluster.AnotherNode("n1", "n1-again")
 	w.join("n1", n.keys)
 	n.restart()
 	w.advance(time.Second)

@@ -87,7 +87,7 @@ func (c *Controller) Plan(view change.View, now clock.Now) ([][]change.Change, c
 		if err != nil || key.Node != c.keys[name] || key.Revoked != 0 {
 			continue
 		}
-		key.Revoked, key.Next = max(now.Wall.Unix(), 1), [32]byte{}
+		key.Revoked = max(now.Wall.Unix(), 1) // both keys: the node may use either when it is told
 		groups = append(groups, []change.Change{{
 			Key: rec.Key, Base: rec.Rev, Value: resource.EncodeNodeKey(key), Reason: "its Node was deleted",
 		}})

@@ -73,7 +73,7 @@ func TestRevoking(t *testing.T) {
 				t.Error(diff)
 			}
 			key := stored(t, w)
-			if c.revoked != (key.Revoked != c.key.Revoked) || c.revoked && key.Next != [32]byte{} {
+			if c.revoked != (key.Revoked != c.key.Revoked) || c.revoked && key.Next != c.key.Next {
 				t.Errorf("the key is %+v", key)
 			}
 			if again := w.Settle(); len(again) > 0 {

@@ -40,20 +40,24 @@ type Node struct {
 	Made      int   // pairs
 	RevokedAt int64 // what the agent was told, 0: nothing
 
+	seed      string
 	key, next *ecdh.PrivateKey
 	ever      []*seal.Box
 }
 
 // NewNode returns the node of this name, with its first key pair.
-func (c Cluster) NewNode(name string) *Node {
-	n := &Node{Cluster: c, Name: name}
+func (c Cluster) NewNode(name string) *Node { return c.AnotherNode(name, name) }
+
+// AnotherNode returns a node of this name that is another one for each seed.
+func (c Cluster) AnotherNode(name, seed string) *Node {
+	n := &Node{Cluster: c, Name: name, seed: seed}
 	n.key = n.make()
 	return n
 }
 
 func (n *Node) make() *ecdh.PrivateKey {
 	n.Made++
-	seed := sha256.Sum256(fmt.Appendf(nil, "node %s %s %d", n.Cluster.Name, n.Name, n.Made))
+	seed := sha256.Sum256(fmt.Appendf(nil, "node %s %s %d", n.Cluster.Name, n.seed, n.Made))
 	key, err := ecdh.X25519().NewPrivateKey(seed[:])
 	if err != nil {
 		panic(err) // any 32 bytes are a key
