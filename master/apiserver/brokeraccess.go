@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -47,9 +46,8 @@ var brokerResource = schema.GroupResource{Group: "skerry.dev", Resource: "broker
 
 // serveBroker answers administrators alone.
 func (s *Server) serveBroker(w http.ResponseWriter, r *http.Request, u user) error {
-	if !slices.Contains(u.groups, GroupAdmins) {
-		//lint:ignore ST1005 Kubernetes' own words
-		return apierrors.NewForbidden(brokerResource, "", fmt.Errorf("User %q cannot read the accounts of the broker", u.name))
+	if err := s.authorizeSpecial(u, verbCreate, brokerResource, ""); err != nil {
+		return err
 	}
 	if s.Broker == nil {
 		return apierrors.NewServiceUnavailable("this master knows no accounts")

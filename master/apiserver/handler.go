@@ -37,6 +37,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			return err
 		}
+		if err := refuseImpersonation(u, r.Header); err != nil {
+			return err
+		}
 		if !t.lasts(verb) { // watches have places of their own
 			release, err := s.limits.request()
 			if err != nil {
@@ -51,6 +54,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 			return s.serveTokens(out, r, u, name)
 		}
 		if !isResource {
+			if err := s.authorizePath(u, r.Method, r.URL.Path); err != nil {
+				return err
+			}
 			return s.meta(out, r)
 		}
 		c := &call{Server: s, target: t, ctx: r.Context(), w: out, r: r, user: u, verb: verb, query: query, now: s.Clock().Wall}
@@ -131,7 +137,7 @@ func (s *Server) explain(w http.ResponseWriter, r *http.Request) {
 
 // dispatch calls the verb, if the resource has it and the user may.
 func (c *call) dispatch() error {
-	if err := authorize(c.user, c.verb, c.target); err != nil {
+	if err := c.authorize(); err != nil {
 		return err
 	}
 	if c.subresource != "" {

@@ -83,6 +83,7 @@ type Server struct {
 	openapi   *openapi.Documents
 	snapshots *snapshots
 	limits    *limits
+	policies  *policies
 	metrics   *metrics
 	asks      chan struct{} // places for questions to nodes, see measure
 	ending    chan struct{} // closed when Run ends: watches end too
@@ -101,6 +102,7 @@ func New(c Config) (*Server, error) {
 		log:       c.Log.With().Str("component", "apiserver").Logger(),
 		resources: map[schema.GroupVersion]map[string]*resource.Resource{},
 		snapshots: newSnapshots(c.Clock),
+		policies:  newPolicies(c.Store, c.Log),
 		limits:    newLimits(c.MaxRequests, c.MaxWatches),
 		asks:      make(chan struct{}, maxAsks),
 		ending:    make(chan struct{}),

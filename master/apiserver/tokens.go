@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -75,9 +74,9 @@ func tokenPath(path string) (id string, ok bool) {
 
 // serveTokens answers for join tokens, to administrators alone.
 func (s *Server) serveTokens(w http.ResponseWriter, r *http.Request, u user, id string) error {
-	if !slices.Contains(u.groups, GroupAdmins) {
-		//lint:ignore ST1005 Kubernetes' own words
-		return apierrors.NewForbidden(tokenResource, id, fmt.Errorf("User %q cannot manage join tokens", u.name))
+	verb := map[string]string{http.MethodGet: verbList, http.MethodPost: verbCreate, http.MethodDelete: verbDelete}[r.Method]
+	if err := s.authorizeSpecial(u, verb, tokenResource, id); err != nil {
+		return err
 	}
 	if s.Tokens == nil {
 		return apierrors.NewServiceUnavailable("this master makes no join tokens")

@@ -35,6 +35,9 @@ func (c *call) commit(o resource.Object, old change.Record, dryRun bool, reason 
 	if err != nil {
 		return err
 	}
+	if err := c.mayGrant(o, old); err != nil {
+		return err
+	}
 	if dryRun || old.Exists() && bytes.Equal(value, old.Value) {
 		if old.Exists() {
 			o.SetResourceVersion(old.Rev.String())

@@ -15,6 +15,14 @@ var (
 		Asked:    true,
 		New:      func() Object { return &authorizationv1.SelfSubjectAccessReview{} },
 	}
+	// SubjectAccessReviews is authorization.k8s.io/v1 SubjectAccessReview: what somebody else may do.
+	SubjectAccessReviews = &Resource{
+		Kind:     "subjectaccessreviews.authorization.k8s.io",
+		GVK:      authorizationv1.SchemeGroupVersion.WithKind("SubjectAccessReview"),
+		Singular: "subjectaccessreview",
+		Asked:    true,
+		New:      func() Object { return &authorizationv1.SubjectAccessReview{} },
+	}
 	// SelfSubjectRulesReviews is authorization.k8s.io/v1 SelfSubjectRulesReview: `kubectl auth can-i --list`.
 	SelfSubjectRulesReviews = &Resource{
 		Kind:     "selfsubjectrulesreviews.authorization.k8s.io",

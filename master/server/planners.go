@@ -6,7 +6,9 @@ import (
 	"github.com/skerry-edge/skerry/master/controller/namespace"
 	"github.com/skerry-edge/skerry/master/controller/node"
 	"github.com/skerry-edge/skerry/master/controller/nodekey"
+	"github.com/skerry-edge/skerry/master/controller/rbac"
 	"github.com/skerry-edge/skerry/master/controller/replicaset"
+	"github.com/skerry-edge/skerry/master/controller/serviceaccount"
 	"github.com/skerry-edge/skerry/master/controller/subnet"
 	"github.com/skerry-edge/skerry/master/reconcile"
 	"github.com/skerry-edge/skerry/master/scheduler"
@@ -18,6 +20,8 @@ import (
 func planners(c Config, start clock.Now) []reconcile.Planner {
 	return []reconcile.Planner{
 		namespace.New(),
+		rbac.New(),
+		serviceaccount.New(),
 		nodekey.New(),
 		subnet.New(subnet.Config{Range: c.PodCIDR}), // before a node is Ready, so that no pod waits for it
 		node.New(node.Config{NodeTimeout: c.NodeTimeout, SuspectTimeout: c.SuspectTimeout, Heartbeat: c.Heartbeat, Start: start}),

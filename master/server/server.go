@@ -19,6 +19,7 @@ import (
 	"github.com/skerry-edge/skerry/master/broker"
 	"github.com/skerry-edge/skerry/master/change"
 	"github.com/skerry-edge/skerry/master/controller/namespace"
+	"github.com/skerry-edge/skerry/master/controller/rbac"
 	"github.com/skerry-edge/skerry/master/enroll"
 	"github.com/skerry-edge/skerry/master/nodelink"
 	"github.com/skerry-edge/skerry/master/reconcile"
@@ -237,7 +238,9 @@ func (s *Server) prepare(ctx context.Context) (token string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("read the API's port: %w", err)
 	}
-	if missing := namespace.Seed(s.store.View(), daemon.Clock(), int32(port)); len(missing) > 0 {
+	missing := namespace.Seed(s.store.View(), daemon.Clock(), int32(port))
+	missing = append(missing, rbac.Seed(s.store.View(), daemon.Clock())...)
+	if len(missing) > 0 {
 		if _, err := s.store.Commit(ctx, missing); err != nil {
 			return "", fmt.Errorf("make what every cluster has: %w", err)
 		}
