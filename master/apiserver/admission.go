@@ -3,6 +3,7 @@ package apiserver
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
@@ -44,6 +45,9 @@ func (c *call) admitCreate(view change.View, o resource.Object) ([]change.Record
 // admitUpdate decides whether an object may become what the client makes of it. It returns records that must be
 // the same when it is stored. A pod that runs another image is let in anew: its namespace may be another than it was.
 func (c *call) admitUpdate(view change.View, updated, old resource.Object) ([]change.Record, error) {
+	if namespace, ok := updated.(*corev1.Namespace); ok {
+		c.warn(resource.RelabelWarnings(namespace, old.(*corev1.Namespace), podsIn(view, namespace.Name)))
+	}
 	if !c.res.Namespaced {
 		return nil, nil
 	}
@@ -59,6 +63,18 @@ func (c *call) admitUpdate(view change.View, updated, old resource.Object) ([]ch
 		return nil, err
 	}
 	return []change.Record{rec}, nil
+}
+
+// podsIn are the pods of a namespace.
+func podsIn(view change.View, namespace string) iter.Seq[*corev1.Pod] {
+	return func(yield func(*corev1.Pod) bool) {
+		for rec := range view.List(resource.Pods.Kind, namespace) {
+			pod, err := resource.As[*corev1.Pod](resource.Pods, rec)
+			if err == nil && !yield(pod) {
+				return
+			}
+		}
+	}
 }
 
 func (c *call) loadNamespace(view change.View) (change.Record, *corev1.Namespace, error) {

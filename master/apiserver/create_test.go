@@ -158,7 +158,10 @@ func TestPodSecurityOfUpdates(t *testing.T) {
 	const path = "/api/v1/namespaces/free/pods/p"
 	host := pod("p", func(p *corev1.Pod) { p.Namespace, p.Spec.HostNetwork = "free", true })
 	a.post("/api/v1/namespaces/free/pods", host).pod(http.StatusCreated)
-	a.patch("/api/v1/namespaces/free", mergePatch, `{"metadata":{"labels":{"`+resource.PrivilegedLabel+`":null}}}`)
+	r := a.patch("/api/v1/namespaces/free", mergePatch, `{"metadata":{"labels":{"`+resource.PrivilegedLabel+`":null}}}`)
+	if got := strings.Join(r.header.Values("Warning"), "\n"); !strings.Contains(got, "existing pods in namespace") || !strings.Contains(got, "p: host namespaces") {
+		t.Errorf("taking the label away warns of %s", got)
+	}
 	a.patch(path, mergePatch, `{"metadata":{"labels":{"a":"b"}}}`).pod(http.StatusOK)
 	a.patch(path, strategicPatch, `{"spec":{"containers":[{"name":"c","image":"mine"}]}}`).fails(
 		http.StatusForbidden, metav1.StatusReasonForbidden, "violates PodSecurity")

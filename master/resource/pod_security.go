@@ -2,6 +2,8 @@ package resource
 
 import (
 	"fmt"
+	"iter"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -64,6 +66,42 @@ func PodWarning(namespace *corev1.Namespace, o Object) string {
 func violations(at api.LevelVersion, meta *metav1.ObjectMeta, spec *corev1.PodSpec) string {
 	result := policy.AggregateCheckResults(podSecurity.EvaluatePod(at, meta, spec))
 	return result.ForbiddenDetail()
+}
+
+// RelabelWarnings says, as Kubernetes does, which of a namespace's pods it would no longer let in once its labels have
+// changed. They stay all the same.
+func RelabelWarnings(updated, old *corev1.Namespace, pods iter.Seq[*corev1.Pod]) []string {
+	now, _ := podPolicy(updated.Labels)
+	before, _ := podPolicy(old.Labels)
+	if now.Enforce == before.Enforce || now.Enforce.Level == api.LevelPrivileged ||
+		now.Enforce.Version == before.Enforce.Version && api.CompareLevels(now.Enforce.Level, before.Enforce.Level) < 0 {
+		return nil
+	}
+	names := map[string][]string{} // by what they violate
+	for p := range pods {
+		result := policy.AggregateCheckResults(podSecurity.EvaluatePod(now.Enforce, &p.ObjectMeta, &p.Spec))
+		if !result.Allowed {
+			names[result.ForbiddenReason()] = append(names[result.ForbiddenReason()], p.Name)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	var lines []string
+	for what, of := range names {
+		who := slices.Min(of)
+		switch others := len(of) - 1; others {
+		case 0:
+		case 1:
+			who += " (and 1 other pod)"
+		default:
+			who += fmt.Sprintf(" (and %d other pods)", others)
+		}
+		lines = append(lines, who+": "+what)
+	}
+	slices.Sort(lines)
+	head := fmt.Sprintf("existing pods in namespace %q violate the new PodSecurity enforce level %q", updated.Name, now.Enforce)
+	return append([]string{head}, lines...)
 }
 
 // RunsOther reports whether an update of a pod makes it run something else, so that it has to be let in anew.

@@ -93,3 +93,36 @@ func TestPodPolicy(t *testing.T) {
 		}
 	}
 }
+
+// A stricter label does not end pods, it says which of them it would not let in.
+func TestRelabelWarnings(t *testing.T) {
+	pods := func(yield func(*corev1.Pod) bool) {
+		for name, spec := range map[string]string{"b": "hostNetwork: true", "a": "hostNetwork: true", "c": "", "d": "hostPID: true", "e": "volumes: [{name: v, hostPath: {path: /}}]"} {
+			p := parse[*corev1.Pod](t, Pods, podWith(spec, ""))
+			p.Name = name
+			if !yield(p) {
+				return
+			}
+		}
+	}
+	of := func(level string) *corev1.Namespace {
+		n := &corev1.Namespace{}
+		if n.Name = "ns"; level != "" {
+			n.Labels = map[string]string{PrivilegedLabel: level}
+		}
+		return n
+	}
+	want := []string{`existing pods in namespace "ns" violate the new PodSecurity enforce level "baseline:latest"`,
+		"a (and 2 other pods): host namespaces", "e: hostPath volumes"}
+	if got := RelabelWarnings(of(""), of("privileged"), pods); strings.Join(got, "\n") != strings.Join(want, "\n") {
+		t.Errorf("the label was taken away: %q", got)
+	}
+	if got := RelabelWarnings(of("restricted"), of("baseline"), pods); len(got) < 2 || !strings.Contains(got[0], "restricted:latest") {
+		t.Errorf("restricted: %q", got)
+	}
+	for _, c := range [][2]string{{"privileged", ""}, {"", ""}, {"baseline", ""}, {"baseline", "restricted"}} {
+		if got := RelabelWarnings(of(c[0]), of(c[1]), pods); got != nil {
+			t.Errorf("from %q to %q: %q", c[1], c[0], got)
+		}
+	}
+}
