@@ -3,6 +3,7 @@ package wire
 import (
 	"bytes"
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -193,4 +194,50 @@ func TestADeletedNodeDoesNotComeBack(t *testing.T) {
 	n.memory++
 	w.advance(time.Minute)
 	equal(t, "nodes", w.store.View().Count(resource.Nodes.Kind), 0)
+}
+
+// Deleting a Node tells its agent, explicitly, to run nothing; reporting on does not bring the Node back, nor does
+// another run. With its key revoked the agent is told so; with a new one it is a node again.
+func TestADeletedNodeRunsNothing(t *testing.T) {
+	w := newWorld(t, 1)
+	n := w.addNode("n1")
+	w.bind("a", "u1", "n1")
+	w.advance(2 * time.Second)
+	w.commit(change.Change{Key: resource.Nodes.Key("", "n1")})
+	w.advance(time.Second)
+	equal(t, "the node runs", n.pods(), "")
+	n.memory++
+	n.woken = true
+	w.advance(time.Minute)
+	if _, ok := w.store.View().Get(resource.Nodes.Key("", "n1")); ok {
+		t.Error("the Node is back")
+	}
+	if _, ok := w.seenOf("n1"); ok {
+		t.Error("its last-seen record is still there")
+	}
+	n.restart()
+	w.advance(time.Minute)
+	equal(t, "in its next run the node runs", n.pods(), "")
+
+	w.join("n1", n.keys, func(k *resource.NodeKey) { k.Revoked = 77 })
+	w.advance(time.Minute)
+	equal(t, "the agent was told that it was removed at", n.keys.RevokedAt, 77)
+	equal(t, "what its link says", n.link.Health().Revoked, 77)
+	var said []string
+	w.seen = func(p bus.Packet) {
+		if _, channel, _ := w.topics.Parse(p.Topic); p.Up && p.Client == "n1" {
+			said = append(said, channel)
+		}
+	}
+	n.restart()
+	w.advance(10 * time.Minute)
+	w.seen = nil
+	equal(t, "in ten minutes it says", strings.Join(said, ", "), "presence, hello")
+	equal(t, "then the node runs", n.pods(), "")
+
+	n.keys = cluster.AnotherNode("n1", "n1-again")
+	w.join("n1", n.keys)
+	n.restart()
+	w.advance(time.Second)
+	equal(t, "after it joined again the node runs", n.pods(), "a/u1 Running")
 }
