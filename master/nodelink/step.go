@@ -212,11 +212,11 @@ func (l *Link) receive(now clock.Now, name, channel string, m bus.Message) error
 		l.refuse(name, peer.Malformed)
 		return nil
 	}
+	n := l.node(name)
 	if k.record.Revoked != 0 && channel != protocol.Hello {
-		l.refuse(name, peer.KeyRevoked)
+		l.unopened(now, name, k, n, envelope.Sender, peer.KeyRevoked)
 		return nil
 	}
-	n := l.node(name)
 	early := channel == protocol.Hello || channel == protocol.Presence
 	if !early && !n.peer.Knows(envelope.Sender) {
 		l.unopened(now, name, k, n, envelope.Sender, peer.UnknownRun)
@@ -248,19 +248,18 @@ func (l *Link) receive(now clock.Now, name, channel string, m bus.Message) error
 	return nil
 }
 
-// unopened has the node's machine decide whether to ask the run that a header names who it is. A node that changes its
-// key may use either.
+// unopened has the node's machine decide whether to ask the run that a header names who it is, or to tell it that it was
+// removed. A node that changes its key may use either.
 func (l *Link) unopened(now clock.Now, name string, k *keys, n *node, run seal.Run, reason string) {
 	effects := n.peer.Unopened(now, run, reason, l.facts(n, k, l.book.Head(name)))
 	for _, effect := range effects {
-		ask, asks := effect.(peer.Ask)
-		if !asks {
+		if _, refused := effect.(peer.Refused); refused {
 			l.do(now, name, target{}, effect)
 			continue
 		}
 		for _, key := range k.good() {
 			if box, err := l.box(name, k, key); err == nil {
-				l.do(now, name, target{run: run, key: key, box: box}, ask)
+				l.do(now, name, target{run: run, key: key, box: box}, effect)
 			}
 		}
 	}

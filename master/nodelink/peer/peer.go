@@ -35,10 +35,11 @@ type Peer struct {
 	asked     map[question]clock.Now
 }
 
-// question is something that the node is asked for.
+// question is something that the node is asked for, or told.
 type question struct {
-	resync message.Resync
-	key    bool // a new one
+	resync  message.Resync
+	key     bool // a new one
+	removed bool // that it was
 }
 
 // pending is a challenge given out and not yet echoed.
@@ -86,7 +87,12 @@ func (p *Peer) Knows(run seal.Run) bool {
 // Unopened takes in that a message came that was not opened, for whatever reason. The run is what it claims.
 func (p *Peer) Unopened(now clock.Now, run seal.Run, reason string, facts Facts) []Effect {
 	effects := []Effect{Refused{reason}}
-	if run != p.current && facts.Revoked == 0 {
+	switch {
+	case facts.Revoked != 0:
+		if p.mayAsk(now, facts, question{removed: true}) { // that it was told may be lost
+			effects = append(effects, Revoke{message.Revoked{Time: facts.Revoked}})
+		}
+	case run != p.current:
 		effects = append(effects, p.askUnknown(now, run, facts)...)
 	}
 	return effects
@@ -99,7 +105,7 @@ func (p *Peer) Forget() { p.status = message.Digest{} }
 func (p *Peer) Receive(now clock.Now, in Input, facts Facts) []Effect {
 	if facts.Revoked != 0 {
 		if in.Channel != protocol.Hello {
-			return []Effect{Refused{KeyRevoked}}
+			return p.Unopened(now, in.Envelope.Sender, KeyRevoked, facts)
 		}
 		return decode(in, func(message.Hello) []Effect {
 			return []Effect{Refused{KeyRevoked}, Revoke{message.Revoked{Time: facts.Revoked}}}
