@@ -116,7 +116,7 @@ func (a *access) OnACLCheck(cl *mochi.Client, topic string, write bool) bool {
 // What a node publishes, and what is left of that when it was removed from the cluster.
 var (
 	written        = []string{protocol.Hello, protocol.Beat, protocol.Presence, protocol.Status, protocol.Response}
-	writtenRemoved = []string{protocol.Hello, protocol.Presence}
+	writtenRemoved = []string{protocol.Hello, protocol.Presence, protocol.Beat} // a heartbeat has it told once more
 )
 
 func (a *access) may(user, clientID, topic string, write bool) bool {

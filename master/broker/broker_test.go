@@ -269,8 +269,8 @@ func TestAccessRulesOfStrangers(t *testing.T) {
 		},
 		"a removed node": {
 			gone,
-			[]string{topics.Node(removed, protocol.Presence), topics.Node(removed, protocol.Hello)},
-			[]string{topics.Node(removed, protocol.Status), topics.Node(removed, protocol.Beat), topics.Node(removed, protocol.Response)},
+			[]string{topics.Node(removed, protocol.Presence), topics.Node(removed, protocol.Beat), topics.Node(removed, protocol.Hello)},
+			[]string{topics.Node(removed, protocol.Status), topics.Node(removed, protocol.Response)},
 			[]string{topics.Node(removed, protocol.Request), topics.Node(removed, protocol.Desired), topics.Leader()},
 			[]string{topics.Node("n1", protocol.Desired), topics.AllNodes(protocol.Request)},
 		},
