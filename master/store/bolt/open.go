@@ -30,6 +30,8 @@ type Config struct {
 	Sealed map[change.Kind]bool
 	// Replicator is told of every durable write before it is acknowledged; nil for none.
 	Replicator store.Replicator
+	// Reserved is how many bytes of the disk are kept for starting and deleting when it is full; 0 means 8 MiB.
+	Reserved int64
 	// LockTimeout is how long to wait for another process to leave the directory; 0 means two seconds.
 	LockTimeout time.Duration
 	// Clock times the daily snapshots that Run takes; Logger gets their failures.
@@ -66,6 +68,9 @@ func Open(config Config) (*Store, Report, error) {
 	if config.LockTimeout == 0 {
 		config.LockTimeout = 2 * time.Second
 	}
+	if config.Reserved == 0 {
+		config.Reserved = reserved
+	}
 	if err := os.MkdirAll(config.Dir, 0o700); err != nil {
 		return nil, Report{}, fmt.Errorf("create the data directory: %w", err)
 	}
@@ -93,7 +98,7 @@ func open(config Config) (*Store, Report, error) {
 			return nil, Report{}, fmt.Errorf("open store: %w", err)
 		}
 	}
-	b, err := ballast.New(ballast.Config{Dir: config.Dir, Bytes: reserved})
+	b, err := ballast.New(ballast.Config{Dir: config.Dir, Bytes: config.Reserved})
 	if err != nil {
 		config.Logger.Warn().Err(err).Msg("no room is reserved for the store, should the disk become full")
 	}

@@ -172,6 +172,9 @@ func TestConcurrentCommitsShareAnFsync(t *testing.T) {
 
 func mustOpen(t *testing.T, config Config) (*Store, Report) {
 	t.Helper()
+	if config.Reserved == 0 {
+		config.Reserved = 64 << 10 // for the tests' speed
+	}
 	s, report, err := Open(config)
 	if err != nil {
 		t.Fatal(err)
