@@ -22,8 +22,12 @@ type certificates struct {
 
 	mu      sync.Mutex
 	names   []string
+	dialled []string // addresses of this machine that clients have used and that are not among names, the newest last
 	current *tls.Certificate
 }
+
+// maxDialled is how many of them are in the certificate: a machine may change its IPv6 addresses every day.
+const maxDialled = 16
 
 func newCertificates(authority *ca.Authority, names []string, clock clock.Source, log zerolog.Logger) *certificates {
 	return &certificates{authority: authority, clock: clock, log: log, names: names}
@@ -33,26 +37,27 @@ func newCertificates(authority *ca.Authority, names []string, clock clock.Source
 func (c *certificates) get(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	// The address that the client has dialled is one of this machine's, so there are few of them.
-	if local, ok := localAddress(hello); ok && !slices.Contains(c.names, local) {
-		c.names = append(c.names, local)
+	if local, ok := localAddress(hello); ok && !slices.Contains(c.names, local) && !slices.Contains(c.dialled, local) {
+		c.dialled = append(c.dialled, local)
+		c.dialled = c.dialled[max(0, len(c.dialled)-maxDialled):]
 	}
+	names := slices.Concat(c.names, c.dialled)
 	now := c.clock().Wall
-	if c.current != nil && !ca.Stale(c.current.Leaf, ca.ServerLifetime, now) && c.covered() {
+	if c.current != nil && !ca.Stale(c.current.Leaf, now) && covers(c.current, names) {
 		return c.current, nil
 	}
-	certificate, err := c.authority.Server(rand.Reader, c.names, now)
+	certificate, err := c.authority.Server(rand.Reader, names, now)
 	if err != nil {
 		return nil, err
 	}
-	c.log.Info().Strs("names", c.names).Time("until", certificate.Leaf.NotAfter).Msg("server certificate issued")
+	c.log.Info().Strs("names", names).Time("until", certificate.Leaf.NotAfter).Msg("server certificate issued")
 	c.current = certificate
 	return certificate, nil
 }
 
-func (c *certificates) covered() bool {
-	for _, name := range c.names {
-		if !ca.Covers(c.current.Leaf, name) {
+func covers(certificate *tls.Certificate, names []string) bool {
+	for _, name := range names {
+		if !ca.Covers(certificate.Leaf, name) {
 			return false
 		}
 	}

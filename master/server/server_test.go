@@ -5,6 +5,8 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -146,11 +148,62 @@ func TestServerCertificate(t *testing.T) {
 	if second == first {
 		t.Error("it was not renewed after a year")
 	}
-	c.names = append(c.names, "192.0.2.9")
-	if third := get(); third == second || !ca.Covers(third.Leaf, "192.0.2.9") || !ca.Covers(third.Leaf, "localhost") {
-		t.Error("a new address is not covered")
+	now.Wall = time.Unix(100, 0) // the clock's battery is empty
+	if get() != second {
+		t.Error("it was issued anew by a clock that is not set")
+	}
+	now.Wall = time.Date(2031, 1, 1, 0, 0, 0, 0, time.UTC)
+	for i := range 3 * maxDialled {
+		address := net.IPv4(192, 0, 2, byte(i))
+		certificate, err := c.get(&tls.ClientHelloInfo{Conn: dialled{address: address}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !ca.Covers(certificate.Leaf, address.String()) || !ca.Covers(certificate.Leaf, "localhost") {
+			t.Fatalf("%s is not covered", address)
+		}
+		if n := len(certificate.Leaf.IPAddresses); n > maxDialled {
+			t.Fatalf("the certificate has %d addresses", n)
+		}
 	}
 }
+
+// A master that starts in 1970 shows a certificate that lasts for clients whose clock is right, and another one as soon
+// as its own clock is.
+func TestServerCertificateWithoutAClock(t *testing.T) {
+	t.Parallel()
+	authority, err := ca.New(rand.Reader, "home")
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(authority.Certificate)
+	wall, right := time.Unix(30, 0), time.Date(2031, 1, 1, 0, 0, 0, 0, time.UTC)
+	c := newCertificates(authority, []string{"localhost"}, func() clock.Now { return clock.Now{Wall: wall} }, zerolog.Nop())
+	var last *tls.Certificate
+	for _, set := range []time.Time{wall, wall.Add(time.Hour), right} {
+		wall = set
+		certificate, err := c.get(&tls.ClientHelloInfo{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := certificate.Leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: "localhost", CurrentTime: right}); err != nil {
+			t.Errorf("shown at %s: %v", wall, err)
+		}
+		if renewed := last != nil && certificate != last; renewed != (set == right) {
+			t.Errorf("at %s: renewed %v", wall, renewed)
+		}
+		last = certificate
+	}
+}
+
+// dialled is a connection to an address of this machine.
+type dialled struct {
+	net.Conn
+	address net.IP
+}
+
+func (d dialled) LocalAddr() net.Addr { return &net.TCPAddr{IP: d.address, Port: 6443} }
 
 // The kubeconfig stays as it is while it works, and is written anew when it doesn't.
 func TestKubeconfig(t *testing.T) {

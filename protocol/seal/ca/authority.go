@@ -19,8 +19,10 @@ import (
 // Lifetimes.
 const (
 	ServerLifetime = 365 * 24 * time.Hour
-	ClientLifetime = 10 * 365 * 24 * time.Hour
+	ClientLifetime = 10 * 365 * 24 * time.Hour // of an administrator's certificate that a master makes for itself
 	renewBefore    = 30 * 24 * time.Hour
+	// skew is how much the clock may run ahead when a certificate is made that begins then.
+	skew = 5 * time.Minute
 )
 
 var (
@@ -30,7 +32,13 @@ var (
 	forever = time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC)
 	// plausible: a clock that is earlier was never set.
 	plausible = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	// unsetEnd is when a server's certificate ends that was made while the clock was not set: late enough for every
+	// client whose clock is right. It is made anew once the clock is set.
+	unsetEnd = plausible.Add(20 * 365 * 24 * time.Hour)
 )
+
+// Plausible reports whether a clock that shows this may have been set: it shows no time before Skerry was written.
+func Plausible(now time.Time) bool { return !now.Before(plausible) }
 
 // Authority signs certificates.
 type Authority struct {
@@ -83,7 +91,15 @@ func Load(certificate *x509.Certificate, key any) (*Authority, error) {
 
 // Server issues a certificate for a server that is reached under these DNS names and IP addresses.
 func (a *Authority) Server(random io.Reader, names []string, now time.Time) (*tls.Certificate, error) {
-	return a.server(random, "skerry-master", names, now.Add(ServerLifetime))
+	return a.server(random, "skerry-master", names, serverEnd(now))
+}
+
+// serverEnd is when a server's certificate ends that is issued now.
+func serverEnd(now time.Time) time.Time {
+	if !Plausible(now) {
+		return unsetEnd
+	}
+	return now.Add(ServerLifetime)
 }
 
 func (a *Authority) server(random io.Reader, who string, names []string, end time.Time) (*tls.Certificate, error) {
@@ -123,10 +139,11 @@ func (a *Authority) Client(random io.Reader, user string, groups []string, now t
 	})
 }
 
-// Stale reports whether a certificate should be issued again: it ends soon or has ended, or it ends later than
-// any of this lifetime issued now would, which means that the clock has been wrong.
-func Stale(certificate *x509.Certificate, lifetime time.Duration, now time.Time) bool {
-	return now.After(certificate.NotAfter.Add(-renewBefore)) || certificate.NotAfter.After(now.Add(lifetime+renewBefore))
+// Stale reports whether a server's certificate should be issued again: it ends soon or has ended, or it ends later than
+// any that is issued now, which means that the clock has been wrong.
+func Stale(certificate *x509.Certificate, now time.Time) bool {
+	return Plausible(now) && // a clock that is not set says nothing
+		(now.After(certificate.NotAfter.Add(-renewBefore)) || certificate.NotAfter.After(serverEnd(now).Add(renewBefore)))
 }
 
 // Covers reports whether a certificate is good for a DNS name or IP address.
@@ -137,26 +154,50 @@ func Covers(certificate *x509.Certificate, name string) bool {
 	return certificate.VerifyHostname(name) == nil
 }
 
+// SignClient signs the certificate of a person who has made their key themselves; the authority sees its public half
+// alone. It begins now, so that a clock that ran years ahead makes none that lasts for years after it was put right.
+func (a *Authority) SignClient(random io.Reader, key crypto.PublicKey, user string, groups []string, lifetime time.Duration, now time.Time) (*x509.Certificate, error) {
+	start := now.Add(-skew)
+	if !Plausible(now) {
+		start, now = begin, plausible
+	}
+	return a.sign(random, key, &x509.Certificate{
+		Subject:     pkix.Name{Organization: groups, CommonName: user},
+		NotBefore:   start,
+		NotAfter:    now.Add(lifetime),
+		KeyUsage:    x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	})
+}
+
+// issue makes a key and a certificate of it.
 func (a *Authority) issue(random io.Reader, template *x509.Certificate) (*tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), random)
 	if err != nil {
 		return nil, fmt.Errorf("make a certificate's key: %w", err)
 	}
+	template.NotBefore = begin
+	leaf, err := a.sign(random, key.Public(), template)
+	if err != nil {
+		return nil, err
+	}
+	// The authority's own certificate goes along: nodes know only its hash.
+	return &tls.Certificate{Certificate: [][]byte{leaf.Raw, a.Certificate.Raw}, PrivateKey: key, Leaf: leaf}, nil
+}
+
+func (a *Authority) sign(random io.Reader, key crypto.PublicKey, template *x509.Certificate) (leaf *x509.Certificate, err error) {
 	if template.SerialNumber, err = newSerial(random); err != nil {
 		return nil, err
 	}
-	template.NotBefore = begin
 	template.BasicConstraintsValid = true
-	der, err := x509.CreateCertificate(random, template, a.Certificate, key.Public(), a.Key)
+	der, err := x509.CreateCertificate(random, template, a.Certificate, key, a.Key)
 	if err != nil {
 		return nil, fmt.Errorf("sign a certificate: %w", err)
 	}
-	leaf, err := x509.ParseCertificate(der)
-	if err != nil {
+	if leaf, err = x509.ParseCertificate(der); err != nil {
 		return nil, fmt.Errorf("read a certificate: %w", err)
 	}
-	// The authority's own certificate goes along: nodes know only its hash.
-	return &tls.Certificate{Certificate: [][]byte{der, a.Certificate.Raw}, PrivateKey: key, Leaf: leaf}, nil
+	return leaf, nil
 }
 
 func newSerial(random io.Reader) (*big.Int, error) {

@@ -1,6 +1,8 @@
 package ca
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
 	"testing"
@@ -67,22 +69,82 @@ func TestServerCertificatesAreRenewed(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
 	now := time.Date(2030, 6, 1, 0, 0, 0, 0, time.UTC)
-	server, err := a.Server(rand.Reader, []string{"localhost"}, now)
+	unset := time.Unix(7, 0)
+	for name, c := range map[string]struct {
+		issued, now time.Time
+		want        bool
+	}{
+		"just issued":                   {now, now, false},
+		"before it ends":                {now, now.Add(ServerLifetime - renewBefore - time.Second), false},
+		"it ends soon":                  {now, now.Add(ServerLifetime - renewBefore + time.Second), true},
+		"it has ended":                  {now, now.Add(10 * ServerLifetime), true},
+		"issued by a clock ahead":       {now.Add(10 * ServerLifetime), now, true},
+		"the clock lost its time":       {now, unset, false},
+		"issued before the clock's set": {unset, unset.Add(time.Hour), false},
+		"the clock has been set":        {unset, now, true},
+	} {
+		server, err := a.Server(rand.Reader, []string{"localhost"}, c.issued)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := Stale(server.Leaf, c.now); got != c.want {
+			t.Errorf("%s: stale %v, want %v", name, got, c.want)
+		}
+	}
+}
+
+// A server whose clock was never set has a certificate that clients with a right clock accept.
+func TestAServerWithoutAClockIsBelieved(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
+	roots := x509.NewCertPool()
+	roots.AddCert(a.Certificate)
+	server, err := a.Server(rand.Reader, []string{"localhost"}, time.Unix(7, 0))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range []struct {
-		after time.Duration
-		want  bool
+	for _, year := range []int{1970, 2026, 2040} {
+		at := time.Date(year, 2, 1, 0, 0, 0, 0, time.UTC)
+		if _, err := server.Leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: "localhost", CurrentTime: at}); err != nil {
+			t.Errorf("in %d: %v", year, err)
+		}
+	}
+}
+
+// A person's certificate begins when it is signed, ends when it should, is for clients alone, and is of their key; a
+// clock that was not set makes one that ends soon after the earliest time that the clock can be set to.
+func TestSignedClients(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
+	roots := x509.NewCertPool()
+	roots.AddCert(a.Certificate)
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Date(2030, 6, 1, 0, 0, 0, 0, time.UTC)
+	for name, c := range map[string]struct {
+		issued, at time.Time
+		usage      x509.ExtKeyUsage
+		good       bool
 	}{
-		{0, false},
-		{ServerLifetime - renewBefore - time.Second, false},
-		{ServerLifetime - renewBefore + time.Second, true}, // ends soon
-		{10 * ServerLifetime, true},                        // has ended
-		{-10 * ServerLifetime, true},                       // was issued by a clock that ran ahead
+		"now":                    {now, now, x509.ExtKeyUsageClientAuth, true},
+		"by a clock a bit late":  {now, now.Add(-time.Minute), x509.ExtKeyUsageClientAuth, true},
+		"before":                 {now, now.Add(-time.Hour), x509.ExtKeyUsageClientAuth, false},
+		"after":                  {now, now.Add(2 * time.Hour), x509.ExtKeyUsageClientAuth, false},
+		"as a server":            {now, now, x509.ExtKeyUsageServerAuth, false},
+		"unset, in 1970":         {time.Unix(9, 0), time.Unix(99, 0), x509.ExtKeyUsageClientAuth, true},
+		"unset, now it is right": {time.Unix(9, 0), now, x509.ExtKeyUsageClientAuth, false},
 	} {
-		if got := Stale(server.Leaf, ServerLifetime, now.Add(c.after)); got != c.want {
-			t.Errorf("after %s: stale %v, want %v", c.after, got, c.want)
+		leaf, err := a.SignClient(rand.Reader, key.Public(), "alice", []string{"dev", "ops"}, time.Hour, c.issued)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := leaf.Verify(x509.VerifyOptions{Roots: roots, CurrentTime: c.at, KeyUsages: []x509.ExtKeyUsage{c.usage}}); (err == nil) != c.good {
+			t.Errorf("%s: %v", name, err)
+		}
+		if !key.PublicKey.Equal(leaf.PublicKey) || leaf.IsCA || leaf.Subject.CommonName != "alice" || len(leaf.Subject.Organization) != 2 {
+			t.Errorf("%s: it is of %v", name, leaf.Subject)
 		}
 	}
 }
