@@ -94,6 +94,11 @@ func (a *Agent) assemble() error {
 		return err
 	}
 	a.token, a.keys = token, &keys{keep: a.disk.KeepIdentity, random: rand.Reader, id: id}
+	if a.token != nil {
+		if err := a.disk.Forget(); err != nil {
+			return err
+		}
+	}
 	if a.topics, err = protocol.NewTopics(id.Cluster); err != nil {
 		return fmt.Errorf("the join token: %w", err)
 	}
@@ -215,7 +220,7 @@ func (a *Agent) Run(ctx context.Context) (err error) {
 			return err
 		}
 	} else if a.config.Join != "" {
-		log.Info().Msg("this node has joined before; --join is not looked at")
+		a.passOver()
 	}
 	parts, ctx := errgroup.WithContext(ctx)
 	for _, run := range a.runtime.runs {

@@ -72,6 +72,17 @@ func (a *Agent) join(ctx context.Context) error {
 	return nil
 }
 
+// passOver says that a node which has joined looks at no token; loudly, when it is one of another cluster, for then
+// somebody expects something else.
+func (a *Agent) passOver() {
+	if token, err := readJoin(a.config); err == nil && token.Exchange != a.keys.id.Exchange {
+		a.daemon.Log.Warn().Str("cluster", a.keys.id.Cluster).Msg("--join is of another cluster, or of this one after it was set up anew, and is not looked at: " +
+			"this node has joined before. To leave that cluster, stop the agent, remove the file identity in " + a.config.DataDir + ", and start it again")
+		return
+	}
+	a.daemon.Log.Info().Msg("this node has joined before; --join is not looked at")
+}
+
 // converse runs the connection as long as the attempt goes on. There is no verdict when ctx has ended.
 func converse(ctx context.Context, bus *mqtt.Bus, attempt *join.Attempt) (message.JoinVerdict, error) {
 	connection, stop := context.WithCancel(ctx)

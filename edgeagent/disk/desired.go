@@ -91,3 +91,20 @@ func (d *Disk) KeepEpoch(epoch message.Epoch) error {
 	}
 	return err
 }
+
+// Forget drops what a cluster has said: the desired state and the highest epoch. A node that joins, joins without
+// them: those of another cluster, or of one that was set up anew, would keep it from obeying.
+func (d *Disk) Forget() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.position == (message.Position{}) && d.epoch == (message.Epoch{}) {
+		return nil
+	}
+	err := d.put("forget what the last cluster wanted", func(tx *bolt.Tx, node *bolt.Bucket) error {
+		return errors.Join(tx.Bucket(contentBucket).Delete(sealedKey), node.Delete(positionKey), node.Delete(epochKey))
+	})
+	if err == nil {
+		d.position, d.digest, d.epoch = message.Position{}, message.Digest{}, message.Epoch{}
+	}
+	return err
+}

@@ -241,3 +241,41 @@ func change(t *testing.T, path string, write func(tx *bolt.Tx) error) {
 	ok(t, db.Update(write))
 	ok(t, db.Close())
 }
+
+// A node that joins forgets what another cluster wanted, for good; it keeps what is its own.
+func TestForget(t *testing.T) {
+	dir := t.TempDir()
+	d := open(t, dir)
+	content := []byte("content")
+	ok(t, d.KeepDesired(at(7, 1), message.DigestOf(content), content))
+	ok(t, d.KeepEpoch(message.Epoch{Term: 7, Start: 3}))
+	ok(t, d.KeepIdentity([]byte("me")))
+	ok(t, d.Forget())
+	written := d.Written()
+	ok(t, d.Forget())
+	if d.Written() != written {
+		t.Error("forgetting again writes again")
+	}
+	check := func(what string) {
+		t.Helper()
+		position, digest, got, err := d.Desired()
+		if err != nil || position != (message.Position{}) || digest != (message.Digest{}) || got != nil {
+			t.Errorf("%s: the desired state is %v, %v, %q, %v", what, position, digest, got, err)
+		}
+		if epoch, err := d.Epoch(); err != nil || epoch != (message.Epoch{}) {
+			t.Errorf("%s: the epoch is %v, %v", what, epoch, err)
+		}
+	}
+	check("at once")
+	run := d.Run()
+	ok(t, d.Close())
+	d = open(t, dir)
+	check("in the next run")
+	if id, err := d.Identity(); err != nil || string(id) != "me" || d.Run() != run+1 {
+		t.Errorf("identity %q, %v, run %d after %d", id, err, d.Run(), run)
+	}
+	ok(t, d.KeepDesired(at(1, 1), message.DigestOf(content), content))
+	if position, _, got, err := d.Desired(); err != nil || position != at(1, 1) || string(got) != "content" {
+		t.Errorf("afterwards: %v, %q, %v", position, got, err)
+	}
+}

@@ -211,11 +211,14 @@ func (a *Attempt) receive(now clock.Now, m bus.Message) message.JoinVerdict {
 	}
 	a.since = clock.Never
 	a.setErr(nil)
-	if answer.Verdict == message.MasterBusy {
+	switch {
+	case answer.Verdict == message.MasterBusy:
 		a.setErr(errors.New("the master can't store another node now: look at its log and its disk"))
 		return ""
-	}
-	if answer.Verdict != "" {
+	case answer.Verdict == message.MasterClock:
+		a.setErr(errors.New("the master's clock stands before the time at which the join token was made, so it can't tell whether the token is still good: set the master's clock"))
+		return ""
+	case answer.Verdict != "":
 		return answer.Verdict
 	}
 	proof := message.JoinProof{Echo: answer.Challenge, Token: a.config.Token.ID(), Secret: a.config.Token.Secret}

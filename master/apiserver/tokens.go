@@ -3,6 +3,7 @@ package apiserver
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -122,7 +123,10 @@ func (s *Server) createToken(w http.ResponseWriter, r *http.Request) error {
 		return apierrors.NewBadRequest(fmt.Sprintf("description: it has more than %d bytes", maxTokenDescription))
 	}
 	token, err := s.Tokens.Create(r.Context(), ttl, ask.Uses, ask.Description)
-	if err != nil {
+	switch {
+	case errors.As(err, new(apierrors.APIStatus)):
+		return err
+	case err != nil:
 		return apierrors.NewInternalError(err)
 	}
 	return writeJSON(w, http.StatusCreated, token)

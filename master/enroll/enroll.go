@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -30,7 +32,8 @@ const (
 	patience     = time.Minute
 	burst        = 32 // attempts that may begin at once, each of which costs three key exchanges,
 	refill       = time.Second / 8
-	maxConflicts = 5 // with somebody else's writes, before an attempt is told to come back
+	maxConflicts = 5           // with somebody else's writes, before an attempt is told to come back
+	complaint    = time.Minute // between two lines in the log about messages that were refused
 )
 
 // Config is what an Enroller needs.
@@ -60,7 +63,10 @@ type Enroller struct {
 	verdicts *prometheus.CounterVec
 
 	attempts map[string]*attempt // by id
-	spent    time.Duration       // of the allowance for new attempts: see begin
+	spent    time.Duration       // of the allowance for new attempts: see allow
+
+	refused    map[string]int // by reason, since the last line about it
+	complainAt clock.Now      // not before
 }
 
 // attempt is one machine that wants to join.
@@ -79,7 +85,7 @@ type attempt struct {
 func New(config Config) *Enroller {
 	e := &Enroller{
 		config: config, sender: sealed.NewSender(config.Bus, config.Run), wake: make(chan struct{}, 1),
-		attempts: map[string]*attempt{},
+		attempts: map[string]*attempt{}, refused: map[string]int{},
 		verdicts: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "skerry_enroll_attempts_total", Help: "Messages of machines that want to join, by what became of them.",
 		}, []string{"verdict"}),
@@ -143,7 +149,25 @@ func (e *Enroller) Step(now clock.Now) (next clock.Now, err error) {
 			return clock.Now{}, err
 		}
 	}
-	return next, nil
+	return clock.Earliest(next, e.complain(now)), nil
+}
+
+// complain puts what was refused into the log, at once and then in sums, and says when the next line is due.
+func (e *Enroller) complain(now clock.Now) clock.Now {
+	if len(e.refused) == 0 {
+		return clock.Never
+	}
+	if !now.Reached(e.complainAt) {
+		return e.complainAt
+	}
+	event := e.config.Logger.Warn()
+	for _, why := range slices.Sorted(maps.Keys(e.refused)) {
+		event = event.Int(why, e.refused[why])
+	}
+	event.Msg("messages of machines that want to join were refused; unreadable are those with the token of another cluster")
+	clear(e.refused)
+	e.complainAt = now.Add(complaint)
+	return clock.Never
 }
 
 func (e *Enroller) receive(now clock.Now, m bus.Message) error {
@@ -243,7 +267,7 @@ func (e *Enroller) prove(now clock.Now, id string, a *attempt, m bus.Message) {
 		event.Str("node", printable(a.ask.Node)).Str("token", printable(proof.Token)).Str("verdict", string(a.verdict)).Msg("a machine wants to join")
 	}
 	e.answer(id, a, message.JoinAnswer{Echo: a.ask.Challenge, Verdict: a.verdict})
-	if a.verdict == message.MasterBusy {
+	if a.verdict.Passes() {
 		a.verdict = "" // it may ask again
 	}
 }
@@ -276,7 +300,7 @@ func (e *Enroller) answer(id string, a *attempt, m message.JoinAnswer) {
 
 func (e *Enroller) refuse(why string) {
 	e.verdicts.WithLabelValues(why).Inc()
-	e.config.Logger.Debug().Str("reason", why).Msg("message of a machine that wants to join refused")
+	e.refused[why]++
 }
 
 // printable cuts what a stranger sent down to what may stand in a log.

@@ -3,6 +3,7 @@ package enroll
 import (
 	"crypto/subtle"
 	"fmt"
+	"time"
 
 	"github.com/skerry-edge/skerry/master/change"
 	"github.com/skerry-edge/skerry/master/resource"
@@ -11,6 +12,10 @@ import (
 	"github.com/skerry-edge/skerry/protocol/message"
 	"github.com/skerry-edge/skerry/protocol/seal"
 )
+
+// clockSlack is how far the master's clock may have been set back since a token was made. A board without a battery
+// wakes years in the past: a token that expires is not good then, for nobody knows whether it is.
+const clockSlack = time.Hour
 
 // judge decides about a proof, and says what has to be stored before the verdict may go out.
 func judge(view change.View, now clock.Now, ask message.JoinAsk, proof message.JoinProof) (message.JoinVerdict, []change.Change) {
@@ -41,6 +46,9 @@ func judge(view change.View, now clock.Now, ask message.JoinAsk, proof message.J
 	}
 	if refusal := token.Refuses(now.Wall); refusal != "" {
 		return refusal, nil
+	}
+	if token.Expires != 0 && now.Wall.Add(clockSlack).Before(time.Unix(token.Created, 0)) {
+		return message.MasterClock, nil
 	}
 	token.Used++
 	reason := fmt.Sprintf("%s has joined", ask.Node)

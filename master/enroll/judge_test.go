@@ -46,6 +46,46 @@ func TestAWrongSecretWithARightID(t *testing.T) {
 	}
 }
 
+// A master whose clock stands before the token was made can't tell whether it is still good. It says so, and takes the
+// token when its clock is set; one that never expires needs no clock. What was decided before is told all the same.
+func TestAClockThatIsBehind(t *testing.T) {
+	made := time.Unix(1_800_000_000, 0)
+	ask := message.JoinAsk{Node: "n1", Key: [32]byte{1}}
+	for name, c := range map[string]struct {
+		now    time.Time
+		ttl    time.Duration
+		joined [32]byte // who has the name
+		want   message.JoinVerdict
+	}{
+		"in 1970":                 {time.Unix(100, 0), time.Hour, [32]byte{}, message.MasterClock},
+		"in 1970, for ever":       {time.Unix(100, 0), 0, [32]byte{}, message.Joined},
+		"in 1970, asked again":    {time.Unix(100, 0), time.Hour, ask.Key, message.Joined},
+		"in 1970, name taken":     {time.Unix(100, 0), time.Hour, [32]byte{2}, message.NameTaken},
+		"set back by two hours":   {made.Add(-2 * time.Hour), time.Hour, [32]byte{}, message.MasterClock},
+		"set back by some time":   {made.Add(-30 * time.Minute), time.Hour, [32]byte{}, message.Joined},
+		"right":                   {made.Add(time.Minute), time.Hour, [32]byte{}, message.Joined},
+		"in 2038":                 {time.Unix(1<<31+1, 0), time.Hour, [32]byte{}, message.TokenExpired},
+		"in 2038, for ever":       {time.Unix(1<<31+1, 0), 0, [32]byte{}, message.Joined},
+		"in 2038, for many years": {time.Unix(1<<31+1, 0), 20 * 365 * 24 * time.Hour, [32]byte{}, message.Joined},
+	} {
+		s := store.NewMemory(store.Config{Schema: resource.Schema()})
+		secret := []byte("0123456789abcdef")
+		id, record := resource.NewJoinToken(secret, made, c.ttl, 1, "")
+		changes := []change.Change{{Key: change.Key{Kind: resource.JoinTokenKind, Name: id}, Value: resource.EncodeJoinToken(record)}}
+		if c.joined != [32]byte{} {
+			changes = append(changes, change.Change{
+				Key: change.Key{Kind: resource.NodeKeyKind, Name: "n1"}, Value: resource.EncodeNodeKey(resource.NodeKey{Key: c.joined}),
+			})
+		}
+		if _, err := s.Commit(context.Background(), changes); err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := judge(s.View(), clock.Now{Wall: c.now}, ask, message.JoinProof{Token: id, Secret: secret}); got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}
+
 // Nothing that a stranger sends makes the machine panic, or lets it in.
 func FuzzJudge(f *testing.F) {
 	f.Add("00000000", []byte("secret"), "n1")

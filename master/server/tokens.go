@@ -13,6 +13,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rs/zerolog"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	"github.com/skerry-edge/skerry/master/apiserver"
 	"github.com/skerry-edge/skerry/master/change"
 	"github.com/skerry-edge/skerry/master/resource"
@@ -39,6 +42,7 @@ const (
 type tokens struct {
 	store store.Store
 	clock clock.Source
+	log   zerolog.Logger
 	id    identity
 	// token is a token without its secret.
 	token seal.Token
@@ -69,8 +73,17 @@ func (s *Server) newTokens() (*tokens, error) {
 			t.Brokers = append(t.Brokers, "mqtts://"+net.JoinHostPort(a, s.mqttPort))
 		}
 	}
-	return &tokens{store: s.store, clock: daemon.Clock, id: s.id, token: t}, nil
+	return &tokens{store: s.store, clock: daemon.Clock, log: s.daemon.Log, id: s.id, token: t}, nil
 }
+
+// hint is what is in joinFile when that token is no longer good.
+const hint = "The first join token is no longer good. Make another one: edgectl token create\n"
+
+// tooEarly is before this program was written: a clock that shows it was not set.
+var tooEarly = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// unset reports whether a clock was never set: what it would end ends as soon as it is.
+func unset(now clock.Now) bool { return now.Wall.Before(tooEarly) }
 
 // Create implements apiserver.Tokens.
 func (t *tokens) Create(ctx context.Context, ttl time.Duration, uses uint32, description string) (apiserver.Token, error) {
@@ -79,6 +92,11 @@ func (t *tokens) Create(ctx context.Context, ttl time.Duration, uses uint32, des
 		return apiserver.Token{}, fmt.Errorf("read random bytes for a token: %w", err)
 	}
 	now := t.clock()
+	if ttl > 0 && unset(now) {
+		return apiserver.Token{}, apierrors.NewBadRequest(fmt.Sprintf(
+			"the master's clock says %s: a token that expires would do so when the clock is set; set it first, or make one that never expires (--ttl 0)",
+			now.Wall.UTC().Format(time.DateTime)))
+	}
 	id, record := resource.NewJoinToken(secret, now.Wall, ttl, uses, description)
 	changes, err := t.room(now)
 	if err != nil {
@@ -121,7 +139,7 @@ func (t *tokens) room(now clock.Now) ([]change.Change, error) {
 		spent = append(spent[:oldest], spent[oldest+1:]...)
 	}
 	if all-len(changes) >= maxTokens {
-		return nil, fmt.Errorf("there are %d join tokens; revoke some with edgectl token revoke", maxTokens)
+		return nil, apierrors.NewBadRequest(fmt.Sprintf("there are %d join tokens; revoke some with edgectl token revoke", maxTokens))
 	}
 	return changes, nil
 }
@@ -175,13 +193,17 @@ func describe(id string, t resource.JoinToken, now clock.Now) apiserver.Token {
 
 func tokenKey(id string) change.Key { return change.Key{Kind: resource.JoinTokenKind, Name: id} }
 
-// first makes the token that a new cluster begins with, keeps its file up to date as long as it is good, and removes
-// the file then. It returns the token only when it is new: nobody has been told it yet.
+// first makes the token that a new cluster begins with, keeps its file up to date as long as it is good, and leaves a
+// hint there then. It returns the token only when it is new: nobody has been told it yet.
 func (t *tokens) first(ctx context.Context, dir string) (token string, err error) {
 	path := filepath.Join(dir, joinFile)
 	old, err := os.ReadFile(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && len(t.List()) == 0 && t.unjoined():
+		if unset(t.clock()) {
+			t.log.Warn().Msg("the clock is not set, so no join token is made; set it and start the master again, or make one that never expires with edgectl token create --ttl 0")
+			return "", nil
+		}
 		made, err := t.Create(ctx, firstTokenTTL, 0, "the cluster's first")
 		if err != nil {
 			return "", err
@@ -205,10 +227,10 @@ func (t *tokens) first(ctx context.Context, dir string) (token string, err error
 			return "", daemon.WriteFile(path, []byte(text+"\n"), 0o600)
 		}
 	}
-	if err := os.Remove(path); err != nil {
-		return "", fmt.Errorf("remove a join token that is no longer good: %w", err)
+	if string(old) == hint {
+		return "", nil
 	}
-	return "", nil
+	return "", daemon.WriteFile(path, []byte(hint), 0o600)
 }
 
 // unjoined reports whether no node has ever joined.

@@ -12,11 +12,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rs/zerolog"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	"github.com/skerry-edge/skerry/master/change"
 	"github.com/skerry-edge/skerry/master/resource"
 	"github.com/skerry-edge/skerry/master/store"
 	"github.com/skerry-edge/skerry/protocol/bus/mqtt"
 	"github.com/skerry-edge/skerry/protocol/clock"
+	"github.com/skerry-edge/skerry/protocol/daemon"
 	"github.com/skerry-edge/skerry/protocol/seal"
 )
 
@@ -27,7 +31,7 @@ func madeTokens(t *testing.T, config Config) (*tokens, *time.Time) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &Server{config: config, id: id, mqttPort: "8883"}
+	s := &Server{config: config, id: id, mqttPort: "8883", daemon: &daemon.Daemon{Log: zerolog.Nop()}}
 	if s.tokens, err = s.newTokens(); err != nil {
 		t.Fatal(err)
 	}
@@ -175,8 +179,33 @@ func TestFirstToken(t *testing.T) {
 	}
 	*now = now.Add(firstTokenTTL)
 	for range 2 {
-		if again, err := tokens.first(t.Context(), dir); again != "" || err != nil || read() != "" {
+		if again, err := tokens.first(t.Context(), dir); again != "" || err != nil || read() != hint {
 			t.Errorf("when it has expired: %q, %v; the file has %q", again, err, read())
 		}
+	}
+}
+
+// A lifetime that begins before the clock is set would end when it is: no such token is made, and none for a new
+// cluster until the clock is set.
+func TestTokensWithoutAClock(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	tokens, now := madeTokens(t, Config{Advertise: []string{"m"}})
+	set := *now
+	*now = time.Unix(100, 0)
+	if text, err := tokens.first(t.Context(), dir); text != "" || err != nil {
+		t.Errorf("the first token in 1970: %q, %v", text, err)
+	}
+	_, err := tokens.Create(t.Context(), time.Hour, 1, "")
+	if !apierrors.IsBadRequest(err) || !strings.Contains(err.Error(), "1970-01-01 00:01:40") || !strings.Contains(err.Error(), "--ttl 0") {
+		t.Errorf("a token for an hour: %v", err)
+	}
+	*now = set
+	if text, err := tokens.first(t.Context(), dir); text == "" || err != nil {
+		t.Errorf("the first token when the clock is set: %q, %v", text, err)
+	}
+	*now = time.Unix(100, 0)
+	if made, err := tokens.Create(t.Context(), 0, 1, ""); made.Text == "" || err != nil {
+		t.Errorf("a token for ever: %q, %v", made.Text, err)
 	}
 }

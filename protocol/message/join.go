@@ -26,6 +26,9 @@ type JoinAnswer struct {
 // JoinVerdict says how an attempt to join ended. An agent treats one that it does not know as a refusal.
 type JoinVerdict string
 
+// Passes reports whether the verdict may be another one soon, for the same machine with the same token.
+func (v JoinVerdict) Passes() bool { return v == MasterBusy || v == MasterClock }
+
 // Verdicts.
 const (
 	Joined       JoinVerdict = "joined"
@@ -35,5 +38,6 @@ const (
 	TokenRevoked JoinVerdict = "token_revoked"
 	NameTaken    JoinVerdict = "name_taken" // another key has the node's name
 	NameInvalid  JoinVerdict = "name_invalid"
-	MasterBusy   JoinVerdict = "busy" // the master can't store it now: try again
+	MasterBusy   JoinVerdict = "busy"  // the master can't store it now: try again
+	MasterClock  JoinVerdict = "clock" // the master's clock is behind, so that it can't tell whether the token is still good: try again
 )
