@@ -84,7 +84,7 @@ func (e *Engine) specOptions(name string, spec engine.Spec, img client.Image, co
 	if spec.ReadOnlyRoot {
 		opts = append(opts, oci.WithRootFSReadonly())
 	}
-	opts = append(opts, userOptions(spec, config)...)
+	opts = append(opts, userOption(spec, config))
 	opts = append(opts, oci.WithCgroup(e.cgroupPath(name, spec)))
 	opts = append(opts, e.limits(spec)...)
 	opts = append(opts, capabilities...)
@@ -156,36 +156,6 @@ func workingDir(spec engine.Spec, config ocispec.ImageConfig) string {
 		return config.WorkingDir
 	}
 	return "/"
-}
-
-// userOptions are the spec's user, or the image's, and the groups that /etc/group of the image adds.
-func userOptions(spec engine.Spec, config ocispec.ImageConfig) []oci.SpecOpts {
-	user := config.User
-	if spec.User != nil {
-		user = strconv.FormatInt(*spec.User, 10)
-		if spec.Group != nil {
-			user += ":" + strconv.FormatInt(*spec.Group, 10)
-		}
-	}
-	var opts []oci.SpecOpts
-	if user != "" {
-		opts = append(opts, oci.WithUser(user))
-	}
-	opts = append(opts, func(ctx context.Context, c oci.Client, container *containers.Container, s *oci.Spec) error {
-		if spec.User == nil && spec.Group != nil {
-			s.Process.User.GID = uint32(*spec.Group)
-		}
-		if err := oci.WithAdditionalGIDs(strconv.FormatUint(uint64(s.Process.User.UID), 10))(ctx, c, container, s); err != nil {
-			return err
-		}
-		for _, g := range spec.Groups {
-			if gid := uint32(g); !slices.Contains(s.Process.User.AdditionalGids, gid) {
-				s.Process.User.AdditionalGids = append(s.Process.User.AdditionalGids, gid)
-			}
-		}
-		return nil
-	})
-	return opts
 }
 
 // checkNonRoot refuses root where the spec does, and a user that could be root, in the words of the kubelet.
