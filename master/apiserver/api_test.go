@@ -21,6 +21,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/skerry-edge/skerry/master/change"
+	"github.com/skerry-edge/skerry/master/controller/rbac"
 	"github.com/skerry-edge/skerry/master/resource"
 	"github.com/skerry-edge/skerry/master/store"
 	"github.com/skerry-edge/skerry/protocol/clock"
@@ -46,6 +47,9 @@ func newAPI(t testing.TB, edit ...func(*Config)) *api {
 			boot := time.Duration(a.elapsed.Load())
 			return clock.Now{Wall: started.Add(boot), Boot: boot}
 		},
+	}
+	if _, err := a.store.Commit(context.Background(), rbac.Seed(a.store.View(), c.Clock())); err != nil {
+		t.Fatal(err)
 	}
 	for _, e := range edit {
 		e(&c)
@@ -131,6 +135,7 @@ type ask struct {
 	contentType  string // of the body
 	accept       string
 	header       http.Header
+	user         string   // "": somebody
 	groups       []string // of the user; nil: admins; empty: anonymous
 }
 
@@ -171,9 +176,12 @@ func (a *api) request(q ask) *http.Request {
 	if q.groups == nil {
 		q.groups = []string{GroupAdmins}
 	}
+	if q.user == "" {
+		q.user = "somebody"
+	}
 	r.TLS = &tls.ConnectionState{}
 	if len(q.groups) > 0 {
-		r.TLS.VerifiedChains = [][]*x509.Certificate{{{Subject: pkix.Name{CommonName: "somebody", Organization: q.groups}}}}
+		r.TLS.VerifiedChains = [][]*x509.Certificate{{{Subject: pkix.Name{CommonName: q.user, Organization: q.groups}}}}
 	}
 	return r
 }

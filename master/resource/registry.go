@@ -25,10 +25,9 @@ var All = []*Resource{
 var Measured = []*Resource{PodMetrics}
 
 // Reviews lists the kinds that are questions. The store holds nothing of them, so they are not among All.
-var Reviews = append([]*Resource{SubjectAccessReviews}, SelfReviews...)
-
-// SelfReviews are the questions that everybody may ask, about themselves.
-var SelfReviews = []*Resource{SelfSubjectReviews, SelfSubjectAccessReviews, SelfSubjectRulesReviews}
+var Reviews = []*Resource{
+	SubjectAccessReviews, LocalSubjectAccessReviews, SelfSubjectReviews, SelfSubjectAccessReviews, SelfSubjectRulesReviews,
+}
 
 // ByKind is the resource that is stored under a kind, or nil.
 func ByKind(kind change.Kind) *Resource {

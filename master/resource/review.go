@@ -23,6 +23,15 @@ var (
 		Asked:    true,
 		New:      func() Object { return &authorizationv1.SubjectAccessReview{} },
 	}
+	// LocalSubjectAccessReviews is authorization.k8s.io/v1 LocalSubjectAccessReview: the same, in one namespace.
+	LocalSubjectAccessReviews = &Resource{
+		Kind:       "localsubjectaccessreviews.authorization.k8s.io",
+		GVK:        authorizationv1.SchemeGroupVersion.WithKind("LocalSubjectAccessReview"),
+		Singular:   "localsubjectaccessreview",
+		Namespaced: true,
+		Asked:      true,
+		New:        func() Object { return &authorizationv1.LocalSubjectAccessReview{} },
+	}
 	// SelfSubjectRulesReviews is authorization.k8s.io/v1 SelfSubjectRulesReview: `kubectl auth can-i --list`.
 	SelfSubjectRulesReviews = &Resource{
 		Kind:     "selfsubjectrulesreviews.authorization.k8s.io",
