@@ -9,7 +9,7 @@ import (
 // packages below.
 var pure = []string{
 	"protocol", "protocol/clock", "protocol/message", "protocol/seal", "protocol/stream", "protocol/pod",
-	"master/change", "master/resource/*", "master/scheduler", "master/controller/*",
+	"master/apiserver/authn", "master/apiserver/authz", "master/change", "master/resource/*", "master/scheduler", "master/controller/*",
 	"master/nodelink/desired", "master/nodelink/peer", "master/etcdsync/merge",
 	"edgeagent/pod", "edgeagent/plan", "edgeagent/masterlink/peer",
 }
