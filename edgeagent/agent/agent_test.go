@@ -19,10 +19,13 @@ import (
 	"github.com/skerry-edge/skerry/protocol/seal/sealtest"
 )
 
-func sampleToken(t *testing.T) string {
+func sampleToken(t *testing.T) string { return sampleTokenOf(t, 0) }
+
+// sampleTokenOf is one with a secret of its own.
+func sampleTokenOf(t *testing.T, secret byte) string {
 	t.Helper()
 	exchange, signing := sealtest.NewCluster("home").Keys.Public()
-	text, err := seal.Token{Cluster: "home", Exchange: exchange, Signing: signing, Brokers: []string{"mqtts://192.0.2.1:8883"}, Secret: make([]byte, seal.SecretSize)}.Encode()
+	text, err := seal.Token{Cluster: "home", Exchange: exchange, Signing: signing, Brokers: []string{"mqtts://192.0.2.1:8883"}, Secret: bytes.Repeat([]byte{secret}, seal.SecretSize)}.Encode()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +35,7 @@ func sampleToken(t *testing.T) string {
 // The flags say who the node is until it has joined; afterwards the disk does.
 func TestIdentity(t *testing.T) {
 	t.Parallel()
-	token := sampleToken(t)
+	token, another := sampleToken(t), sampleTokenOf(t, 1)
 	file := filepath.Join(t.TempDir(), "token")
 	if err := os.WriteFile(file, []byte(token+"\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -59,13 +62,15 @@ func TestIdentity(t *testing.T) {
 		joins   bool
 		sameKey bool
 	}{
-		"no flags":                   {Config{}, stored, false, true},
-		"the same name":              {Config{NodeName: "pi-1"}, stored, false, true},
-		"another token":              {Config{Join: "nonsense, not looked at"}, stored, false, true},
-		"the verdict was lost":       {Config{Join: token}, pending, true, true},
-		"with the same name":         {Config{Join: token, NodeName: "pi-1"}, pending, true, true},
-		"removed":                    {Config{}, removed, false, true},
-		"removed, and to join again": {Config{Join: token}, removed, true, false},
+		"no flags":             {Config{}, stored, false, true},
+		"the same name":        {Config{NodeName: "pi-1"}, stored, false, true},
+		"another token":        {Config{Join: "nonsense, not looked at"}, stored, false, true},
+		"the verdict was lost": {Config{Join: token}, pending, true, true},
+		"with the same name":   {Config{Join: token, NodeName: "pi-1"}, pending, true, true},
+		"removed":              {Config{}, removed, false, true},
+		"removed, its token is still in the config": {Config{Join: token}, removed, false, true},
+		"removed, and to join again":                {Config{Join: another}, removed, true, false},
+		"that failed":                               {Config{Join: another}, encode(func(id *identity) { id.With = "12345678" }), true, true},
 	} {
 		id, join, err := identify(c.config, c.stored, rand.Reader)
 		if err != nil || id.Node != "pi-1" || id.Cluster != "home" || (join != nil) != c.joins {
@@ -83,11 +88,12 @@ func TestIdentity(t *testing.T) {
 		stored []byte
 		want   string
 	}{
-		"another name":        {Config{NodeName: "pi-2"}, stored, "--node-name pi-2: this data directory belongs to the node pi-1"},
-		"damaged":             {Config{DataDir: "/d"}, stored[:len(stored)/2], "--data-dir /d: the stored identity is damaged"},
-		"of an early version": {Config{DataDir: "/d"}, []byte(`{"node":"pi-1","token":"sk1.x"}`), "--data-dir /d: the stored identity is damaged or of an earlier version"},
-		"no token yet":        {Config{}, nil, "--join is needed until the node has joined"},
-		"not joined yet":      {Config{}, pending, "--join is needed until the node has joined"},
+		"another name":                        {Config{NodeName: "pi-2"}, stored, "--node-name pi-2: this data directory belongs to the node pi-1"},
+		"damaged":                             {Config{DataDir: "/d"}, stored[:len(stored)/2], "--data-dir /d: the stored identity is damaged"},
+		"of an early version":                 {Config{DataDir: "/d"}, []byte(`{"node":"pi-1","token":"sk1.x"}`), "--data-dir /d: the stored identity is damaged or of an earlier version"},
+		"no token yet":                        {Config{}, nil, "--join is needed until the node has joined"},
+		"not joined yet":                      {Config{}, pending, "--join is needed until the node has joined"},
+		"removed, half a token to join again": {Config{Join: "sk1.abc"}, removed, "--join: the join token is cut off or mistyped"},
 	} {
 		if _, _, err := identify(c.config, c.stored, rand.Reader); err == nil || !strings.HasPrefix(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %s", name, err, c.want)

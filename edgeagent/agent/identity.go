@@ -27,6 +27,7 @@ type identity struct {
 	Key      []byte      `json:"key"`            // X25519, private
 	Next     []byte      `json:"next,omitempty"` // the one that follows it; the master may not know it yet
 	Joined   bool        `json:"joined"`
+	With     string      `json:"with,omitempty"`    // the id of the token to join, or joined, with
 	Revoked  int64       `json:"revoked,omitempty"` // when the node was removed from the cluster, Unix seconds of the master
 }
 
@@ -47,7 +48,10 @@ func identify(config Config, stored []byte, random io.Reader) (id identity, toke
 		if err != nil {
 			return identity{}, nil, fmt.Errorf("--data-dir %s: the stored identity is damaged or of an earlier version (%w); remove the file identity there and join again with --join", config.DataDir, err)
 		}
-		again := id.Revoked != 0 && config.Join != ""
+		again, err := anew(config, id)
+		if err != nil {
+			return identity{}, nil, err
+		}
 		if config.NodeName != "" && config.NodeName != id.Node && id.Joined && !again {
 			return identity{}, nil, daemon.Usage(fmt.Errorf("--node-name %s: this data directory belongs to the node %s; give that name, or another --data-dir", config.NodeName, id.Node))
 		}
@@ -61,7 +65,7 @@ func identify(config Config, stored []byte, random io.Reader) (id identity, toke
 	before := id
 	id = identity{
 		Node: config.NodeName, Cluster: token.Cluster, Brokers: token.Brokers,
-		CA: token.CAHash, Exchange: token.Exchange, Signing: token.Signing,
+		CA: token.CAHash, Exchange: token.Exchange, Signing: token.Signing, With: token.ID(),
 	}
 	if id.Node == "" {
 		id.Node = before.Node // as in the last attempt, though the host may have another name now
@@ -79,6 +83,16 @@ func identify(config Config, stored []byte, random io.Reader) (id identity, toke
 		return identity{}, nil, err
 	}
 	return id, token, nil
+}
+
+// anew reports whether a node that was removed shall join again: with another token than before, for the one that it
+// has joined with may just have stayed in its config file.
+func anew(config Config, id identity) (bool, error) {
+	if id.Revoked == 0 || config.Join == "" {
+		return false, nil
+	}
+	token, err := readJoin(config)
+	return err == nil && token.ID() != id.With, err
 }
 
 // readJoin reads the token of the flag.

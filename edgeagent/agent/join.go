@@ -75,6 +75,10 @@ func (a *Agent) join(ctx context.Context) error {
 // passOver says that a node which has joined looks at no token; loudly, when it is one of another cluster, for then
 // somebody expects something else.
 func (a *Agent) passOver() {
+	if a.keys.id.Revoked != 0 {
+		a.daemon.Log.Warn().Msg("--join has the token that this node joined with before it was removed from the cluster, and is not looked at: it needs a new one")
+		return
+	}
 	if token, err := readJoin(a.config); err == nil && token.Exchange != a.keys.id.Exchange {
 		a.daemon.Log.Warn().Str("cluster", a.keys.id.Cluster).Msg("--join is of another cluster, or of this one after it was set up anew, and is not looked at: " +
 			"this node has joined before. To leave that cluster, stop the agent, remove the file identity in " + a.config.DataDir + ", and start it again")

@@ -133,11 +133,12 @@ func TestANodeIsRemoved(t *testing.T) {
 	})
 	f.waitReady(0)
 
-	// In its next run it still knows, and does not run what it once ran.
+	// In its next run it still knows, and does not run what it once ran, nor join again with the token that is still in
+	// its config file, though that is still good.
 	if _, err := agent.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	again, err := f.lab.StartAgent(agent.Host, "")
+	again, err := f.lab.StartAgent(agent.Host, f.token)
 	if err != nil {
 		t.Fatal(err)
 	}
