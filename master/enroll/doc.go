@@ -7,7 +7,7 @@
 // key can read it: a recorded attempt is worth nothing. The key and the use of the token are stored in one commit,
 // before the verdict goes out; who asks again with the same key is told the same again, and uses nothing up.
 //
-// Invariants: a name belongs to one key at a time, until its Node is deleted; a token lets in no more nodes than it
-// says; the secret of a token is nowhere but in what its maker was told; strangers cost a bounded amount of memory and
-// of key exchanges.
+// Invariants: a name belongs to one key at a time, until its Node is deleted, or for an hour if there never was one; a
+// token lets in no more nodes than it says; the secret of a token is nowhere but in what its maker was told; strangers
+// cost a bounded amount of memory and of key exchanges.
 package enroll

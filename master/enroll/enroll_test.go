@@ -27,7 +27,7 @@ var home = sealtest.NewCluster("home")
 
 // door is an Enroller with a token for any number of nodes, and a line to the broker in front of it.
 type door struct {
-	t        *testing.T
+	t        testing.TB
 	topics   protocol.Topics
 	store    *store.Memory
 	bus      *bus.Memory
@@ -41,7 +41,7 @@ type door struct {
 	secret   []byte
 }
 
-func newDoor(t *testing.T) *door {
+func newDoor(t testing.TB) *door {
 	t.Helper()
 	topics, err := protocol.NewTopics(home.Name)
 	if err != nil {
@@ -274,7 +274,7 @@ func TestRefusalsInTheLog(t *testing.T) {
 // Whatever a stranger sends, and in whatever order, the loop goes on, remembers a bounded number of attempts, and lets
 // nobody in.
 func FuzzStep(f *testing.F) {
-	seed := newDoor(&testing.T{})
+	seed := newDoor(f)
 	j := seed.joiner("a", 1)
 	ask := seed.ask(j, "a", 1, message.JoinAsk{Key: [32]byte(seed.key(1).PublicKey().Bytes()), Node: "n1", Challenge: 5})
 	f.Add("a", ask, ask)

@@ -86,6 +86,55 @@ func TestAClockThatIsBehind(t *testing.T) {
 	}
 }
 
+// A name is taken by the machine that joined with it. One that has never reported since, and so has no Node that could
+// be deleted, keeps it for an hour.
+func TestWhoHasAName(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	ask := message.JoinAsk{Node: "n1", Key: [32]byte{1}}
+	other := [32]byte{2}
+	for name, c := range map[string]struct {
+		held resource.NodeKey
+		want message.JoinVerdict
+		used uint32
+	}{
+		"a node":                          {resource.NodeKey{Key: other, Node: "uid", Joined: 1}, message.NameTaken, 0},
+		"joined just now":                 {resource.NodeKey{Key: other, Joined: now.Unix()}, message.NameTaken, 0},
+		"joined an hour ago":              {resource.NodeKey{Key: other, Joined: now.Add(-unreported).Unix()}, message.NameTaken, 0},
+		"joined before, never seen":       {resource.NodeKey{Key: other, Joined: now.Add(-unreported - time.Second).Unix()}, message.Joined, 1},
+		"joined later, by another clock":  {resource.NodeKey{Key: other, Joined: now.Add(time.Hour).Unix()}, message.NameTaken, 0},
+		"removed":                         {resource.NodeKey{Key: other, Node: "uid", Revoked: 7}, message.Joined, 1},
+		"removed, with the same key":      {resource.NodeKey{Key: ask.Key, Node: "uid", Revoked: 7}, message.Joined, 1},
+		"the same, whose verdict is lost": {resource.NodeKey{Key: ask.Key, Node: "uid"}, message.Joined, 0},
+	} {
+		s := store.NewMemory(store.Config{Schema: resource.Schema()})
+		secret := []byte("0123456789abcdef")
+		id, record := resource.NewJoinToken(secret, now, time.Hour, 1, "")
+		_, err := s.Commit(context.Background(), []change.Change{
+			{Key: change.Key{Kind: resource.JoinTokenKind, Name: id}, Value: resource.EncodeJoinToken(record)},
+			{Key: change.Key{Kind: resource.NodeKeyKind, Name: "n1"}, Value: resource.EncodeNodeKey(c.held)},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		verdict, changes := judge(s.View(), clock.Now{Wall: now}, ask, message.JoinProof{Token: id, Secret: secret})
+		if verdict != c.want || len(changes) != 2*int(c.used) {
+			t.Errorf("%s: %s, want %s; %d changes", name, verdict, c.want, len(changes))
+		}
+		if len(changes) == 0 {
+			continue
+		}
+		if _, err := s.Commit(context.Background(), changes); err != nil {
+			t.Fatal(err)
+		}
+		rec, _ := s.View().Get(change.Key{Kind: resource.NodeKeyKind, Name: "n1"})
+		key, err := resource.DecodeNodeKey(rec.Value)
+		want := resource.NodeKey{Key: ask.Key, Token: id, Joined: now.Unix()}
+		if err != nil || key != want {
+			t.Errorf("%s: stored %+v, %v", name, key, err)
+		}
+	}
+}
+
 // Nothing that a stranger sends makes the machine panic, or lets it in.
 func FuzzJudge(f *testing.F) {
 	f.Add("00000000", []byte("secret"), "n1")

@@ -236,11 +236,11 @@ func TestVerdicts(t *testing.T) {
 		"a wrong secret": {"n1", func(g *gatehouse) seal.Token { return g.token(time.Hour, 1) }, message.TokenUnknown},
 		"not a name":     {"N 1", func(g *gatehouse) seal.Token { return g.token(time.Hour, 1) }, message.NameInvalid},
 		"a taken name": {"n1", func(g *gatehouse) seal.Token {
-			g.commit(change.Change{Key: change.Key{Kind: resource.NodeKeyKind, Name: "n1"}, Value: resource.EncodeNodeKey(resource.NodeKey{Key: [32]byte{9}})})
+			g.commit(change.Change{Key: change.Key{Kind: resource.NodeKeyKind, Name: "n1"}, Value: resource.EncodeNodeKey(resource.NodeKey{Key: [32]byte{9}, Node: "u"})})
 			return g.token(time.Hour, 1)
 		}, message.NameTaken},
 		"a taken name, with a bad token": {"n1", func(g *gatehouse) seal.Token {
-			g.commit(change.Change{Key: change.Key{Kind: resource.NodeKeyKind, Name: "n1"}, Value: resource.EncodeNodeKey(resource.NodeKey{Key: [32]byte{9}})})
+			g.commit(change.Change{Key: change.Key{Kind: resource.NodeKeyKind, Name: "n1"}, Value: resource.EncodeNodeKey(resource.NodeKey{Key: [32]byte{9}, Node: "u"})})
 			token := g.token(time.Hour, 1)
 			g.editToken(token, func(t *resource.JoinToken) { t.Revoked = 1 })
 			return token
