@@ -1,5 +1,3 @@
-// Package sealed is how both ends of the wire send: it numbers, seals and publishes. One counter numbers the messages
-// of a run on all topics, so that "before" has a meaning across them.
 package sealed
 
 import (
