@@ -7,8 +7,8 @@ import (
 	"time"
 
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	"k8s.io/apimachinery/pkg/api/validation"
-	pathvalidation "k8s.io/apimachinery/pkg/api/validation/path"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	metavalidation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -107,9 +107,9 @@ var (
 // rbacName allows what Kubernetes does: any name that can be one part of a path.
 func rbacName(name string, prefix bool) []string {
 	if prefix {
-		return pathvalidation.IsValidPathSegmentPrefix(name)
+		return content.IsPathSegmentPrefix(name)
 	}
-	return pathvalidation.IsValidPathSegmentName(name)
+	return content.IsPathSegmentName(name)
 }
 
 // validateRules is Kubernetes' ValidatePolicyRule for each (pkg/apis/rbac/validation).
@@ -183,7 +183,7 @@ func validateBinding(ref rbacv1.RoleRef, subjects []rbacv1.Subject, namespaced b
 	if ref.Name == "" {
 		errs = append(errs, field.Required(path.Child("name"), ""))
 	} else {
-		errs = append(errs, invalid(path.Child("name"), ref.Name, pathvalidation.IsValidPathSegmentName(ref.Name))...)
+		errs = append(errs, invalid(path.Child("name"), ref.Name, content.IsPathSegmentName(ref.Name))...)
 	}
 	for i, s := range subjects {
 		errs = append(errs, validateSubject(s, namespaced, field.NewPath("subjects").Index(i))...)

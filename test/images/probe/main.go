@@ -94,7 +94,8 @@ func run(verb string, args []string, term <-chan os.Signal) error {
 		_ = eaten[len(eaten)-1] // keeps it from being collected
 	case "spin":
 		go func() {
-			for {
+			for sum := 0; ; sum++ {
+				runtime.KeepAlive(sum)
 			}
 		}()
 		sleep(0, term)
