@@ -36,6 +36,14 @@ func (c *call) admitCreate(view change.View, o resource.Object) ([]change.Record
 	if err := c.admitPod(namespace, o); err != nil {
 		return nil, err
 	}
+	if pod, ok := o.(*corev1.Pod); ok {
+		if why := resource.NoAccount(view, c.namespace, &pod.Spec); why != "" {
+			return nil, apierrors.NewForbidden(c.groupResource(), o.GetName(), errors.New(why))
+		}
+	}
+	if text := resource.AccountWarning(o); text != "" {
+		c.warn([]string{text})
+	}
 	if c.res.Volatile {
 		return nil, nil // a commit holds volatile objects or durable ones, not both
 	}

@@ -43,6 +43,12 @@ func defaultPodSpec(s *corev1.PodSpec) {
 	if s.SchedulerName == "" {
 		s.SchedulerName = corev1.DefaultSchedulerName
 	}
+	if s.ServiceAccountName == "" {
+		s.ServiceAccountName = s.DeprecatedServiceAccount
+	}
+	if s.ServiceAccountName != DefaultServiceAccount {
+		s.DeprecatedServiceAccount = s.ServiceAccountName // templates of early versions name the default one once
+	}
 	for i := range s.Volumes {
 		defaultVolume(&s.Volumes[i].VolumeSource)
 	}

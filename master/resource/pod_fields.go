@@ -26,7 +26,7 @@ func podSpecFields() *allowed {
 		"affinity={}", "automountServiceAccountToken=false", "dnsPolicy=ClusterFirst|Default",
 		"enableServiceLinks", "hostUsers=true", "os.name=linux",
 		"preemptionPolicy=PreemptLowerPriority", "priority=0", "schedulerName=default-scheduler",
-		"serviceAccount=default", "serviceAccountName=default", "setHostnameAsFQDN=false",
+		"serviceAccount", "serviceAccountName", "setHostnameAsFQDN=false",
 		"shareProcessNamespace=false",
 	)
 	initial := containerFields()

@@ -61,6 +61,9 @@ func validatePodSpec(s *corev1.PodSpec, path *field.Path) field.ErrorList {
 	if s.NodeName != "" {
 		errs = append(errs, invalid(path.Child("nodeName"), s.NodeName, validation.NameIsDNSSubdomain(s.NodeName, false))...)
 	}
+	if s.ServiceAccountName != "" {
+		errs = append(errs, invalid(path.Child("serviceAccountName"), s.ServiceAccountName, validation.ValidateServiceAccountName(s.ServiceAccountName, false))...)
+	}
 	if s.Hostname != "" {
 		errs = append(errs, invalid(path.Child("hostname"), s.Hostname, utilvalidation.IsDNS1123Label(s.Hostname))...)
 	}

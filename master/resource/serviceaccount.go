@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"fmt"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -8,6 +9,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/skerry-edge/skerry/master/change"
 )
 
 // DefaultServiceAccount is the one that every namespace has.
@@ -43,8 +46,27 @@ func validateServiceAccount(a, old *corev1.ServiceAccount) field.ErrorList {
 	if len(a.ImagePullSecrets) > 0 {
 		errs = append(errs, field.Forbidden(field.NewPath("imagePullSecrets"), NotSupported))
 	}
-	if a.AutomountServiceAccountToken != nil && *a.AutomountServiceAccountToken {
-		errs = append(errs, field.Forbidden(field.NewPath("automountServiceAccountToken"), NotSupported+": no token is put into pods"))
-	}
 	return errs
+}
+
+// AccountWarning says what of an account has no effect; empty for nothing. Charts ask for tokens by default, so that it
+// is no error.
+func AccountWarning(o Object) string {
+	if a, ok := o.(*corev1.ServiceAccount); ok && a.AutomountServiceAccountToken != nil && *a.AutomountServiceAccountToken {
+		return "automountServiceAccountToken: true has no effect: skerry puts no tokens into pods"
+	}
+	return ""
+}
+
+// NoAccount says, in the words of Kubernetes, that the account which pods ask for does not exist; empty when it does.
+// The default account may come a moment after its namespace.
+func NoAccount(view change.View, namespace string, spec *corev1.PodSpec) string {
+	name := spec.ServiceAccountName
+	if name == "" || name == DefaultServiceAccount {
+		return ""
+	}
+	if _, ok := view.Get(ServiceAccounts.Key(namespace, name)); ok {
+		return ""
+	}
+	return fmt.Sprintf("error looking up service account %s/%s: serviceaccount %q not found", namespace, name, name)
 }

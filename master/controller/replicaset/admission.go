@@ -30,6 +30,9 @@ func (s *sync) forbidden(namespace *corev1.Namespace) string {
 	t := &s.rs.Spec.Template
 	why := resource.PodForbidden(namespace, &corev1.Pod{ObjectMeta: t.ObjectMeta, Spec: t.Spec})
 	if why == "" {
+		why = resource.NoAccount(s.view, s.rs.Namespace, &t.Spec)
+	}
+	if why == "" {
 		return ""
 	}
 	return fmt.Sprintf("pods %q is forbidden: %s", s.rs.Name+"-", why)

@@ -74,7 +74,7 @@ func (c *Controller) Name() string { return "replicaset" }
 
 // Kinds are the kinds that it follows.
 func (c *Controller) Kinds() []change.Kind {
-	return []change.Kind{resource.Namespaces.Kind, resource.ReplicaSets.Kind, resource.Pods.Kind}
+	return []change.Kind{resource.Namespaces.Kind, resource.ServiceAccounts.Kind, resource.ReplicaSets.Kind, resource.Pods.Kind}
 }
 
 // Reset rebuilds the projection.
@@ -95,6 +95,10 @@ func (c *Controller) observe(e change.Event, starting bool) {
 	case resource.Namespaces.Kind:
 		for key := range c.byNamespace[e.Key.Name] {
 			c.dirty[key] = true // it may let in other pods now
+		}
+	case resource.ServiceAccounts.Kind:
+		for key := range c.byNamespace[e.Key.Namespace] {
+			c.dirty[key] = true // its pods may have waited for it
 		}
 	case resource.ReplicaSets.Kind:
 		c.observeSet(e)

@@ -366,6 +366,24 @@ func TestForbiddenPods(t *testing.T) {
 	}
 }
 
+// Pods whose service account is missing are not created until it is there.
+func TestPodsWaitForTheirAccount(t *testing.T) {
+	w := world(t)
+	set := plantest.ReplicaSet("web 1")
+	set.Spec.Template.Spec.ServiceAccountName = "robot"
+	w.Put(set)
+	wantLines(t, w.Settle(),
+		`event Warning FailedCreate replicaset default/web: Error creating: pods "web-" is forbidden: error looking up service account default/robot: serviceaccount "robot" not found`,
+		"update replicasets.apps default/web: 0 replicas, 0 ready, 0 available",
+	)
+	w.Put(&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "robot"}})
+	wantLines(t, w.Settle(),
+		"create pods default/web-*: replica 1 of 1 is missing",
+		"event Normal SuccessfulCreate replicaset default/web: Created pod: web-*",
+		"update replicasets.apps default/web: 1 replicas, 0 ready, 0 available",
+	)
+}
+
 // A label that is taken away between the plan and its commit keeps the pods out: the commit holds to the namespace
 // that let them in.
 func TestPodsAreHeldToTheirNamespace(t *testing.T) {
