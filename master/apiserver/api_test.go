@@ -3,14 +3,16 @@ package apiserver
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"crypto/x509/pkix"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -25,24 +27,27 @@ import (
 	"github.com/skerry-edge/skerry/master/resource"
 	"github.com/skerry-edge/skerry/master/store"
 	"github.com/skerry-edge/skerry/protocol/clock"
+	"github.com/skerry-edge/skerry/protocol/seal/ca"
 )
 
 // api is a server over a store in memory, with the namespace default and virtual time.
 type api struct {
-	t       testing.TB
-	store   store.Store
-	server  *Server
-	handler http.Handler
-	elapsed atomic.Int64 // nanoseconds since the start
+	t            testing.TB
+	store        store.Store
+	server       *Server
+	issuer       *ca.Authority // of users' certificates
+	certificates sync.Map
+	handler      http.Handler
+	elapsed      atomic.Int64 // nanoseconds since the start
 }
 
 var started = time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 
 func newAPI(t testing.TB, edit ...func(*Config)) *api {
 	t.Helper()
-	a := &api{t: t, store: store.NewMemory(store.Config{Schema: resource.Schema()})}
+	a := &api{t: t, store: store.NewMemory(store.Config{Schema: resource.Schema()}), issuer: newAuthority(t)}
 	c := Config{
-		Store: a.store, Resources: resource.All, Log: zerolog.Nop(), Version: "test",
+		Store: a.store, Authority: a.issuer, Resources: resource.All, Log: zerolog.Nop(), Version: "test",
 		Clock: func() clock.Now {
 			boot := time.Duration(a.elapsed.Load())
 			return clock.Now{Wall: started.Add(boot), Boot: boot}
@@ -54,7 +59,7 @@ func newAPI(t testing.TB, edit ...func(*Config)) *api {
 	for _, e := range edit {
 		e(&c)
 	}
-	a.store = c.Store
+	a.store, a.issuer = c.Store, c.Authority
 	var err error
 	if a.server, err = New(c); err != nil {
 		t.Fatal(err)
@@ -181,9 +186,24 @@ func (a *api) request(q ask) *http.Request {
 	}
 	r.TLS = &tls.ConnectionState{}
 	if len(q.groups) > 0 {
-		r.TLS.VerifiedChains = [][]*x509.Certificate{{{Subject: pkix.Name{CommonName: q.user, Organization: q.groups}}}}
+		r.TLS.PeerCertificates = []*x509.Certificate{a.certificate(q.user, q.groups)}
 	}
 	return r
+}
+
+// certificate is that of a user, made once.
+func (a *api) certificate(name string, groups []string) *x509.Certificate {
+	a.t.Helper()
+	key := fmt.Sprintf("%q %q", name, groups)
+	if known, ok := a.certificates.Load(key); ok {
+		return known.(*x509.Certificate)
+	}
+	made, err := a.issuer.Client(rand.Reader, name, groups, started)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	a.certificates.Store(key, made.Leaf)
+	return made.Leaf
 }
 
 func (a *api) do(q ask) reply {

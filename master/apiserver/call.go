@@ -26,6 +26,7 @@ type call struct {
 	w     http.ResponseWriter
 	r     *http.Request
 	user  user
+	trail *trail
 	verb  string
 	query url.Values
 	now   time.Time // what people call the time, when the request came

@@ -57,6 +57,7 @@ func (c *call) create() error {
 			prefix := o.GetGenerateName()
 			o.SetName(prefix[:min(len(prefix), maxNamePrefix)] + rand.String(nameSuffix))
 		}
+		c.trail.entry.Name = o.GetName()
 		err = retry(func() error { return c.insert(o, len(opts.DryRun) > 0) })
 		if err == nil {
 			c.write(c.w, c.r, http.StatusCreated, f, c.shown(f, o))

@@ -12,12 +12,11 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// Handler serves the API; Run wraps it in TLS. A request's client certificate must have been verified.
+// Handler serves the API; Run wraps it in TLS.
 func (s *Server) Handler() http.Handler { return http.HandlerFunc(s.serve) }
 
 // serve is the way of every request.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
-	out := &recorded{ResponseWriter: w}
 	t, isResource := s.parseTarget(r.URL.Path)
 	query := r.URL.Query()
 	verb, kind := "other", ""
@@ -28,15 +27,19 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 			verb = v
 		}
 	}
+	trail := s.newTrail(w, r, t, verb)
+	out := &recorded{ResponseWriter: w, began: trail.answered}
 	done := s.metrics.begin(verb, kind)
-	defer func() { done(out.code) }()
+	defer func() { trail.answered(out.code); done(out.code) }()
 	defer s.catch(out, r)
 
 	err := s.open(out, r, func() error {
-		u, err := authenticate(r)
+		u, err := s.authenticate(r, s.Clock().Wall)
 		if err != nil {
+			trail.entry.Reason = err.Error()
 			return err
 		}
+		trail.by(u)
 		if err := refuseImpersonation(u, r.Header); err != nil {
 			return err
 		}
@@ -50,8 +53,11 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == brokerPath {
 			return s.serveBroker(out, r, u)
 		}
+		if r.URL.Path == certificatesPath {
+			return s.serveCertificates(out, r, u, trail)
+		}
 		if name, ok := tokenPath(r.URL.Path); ok {
-			return s.serveTokens(out, r, u, name)
+			return s.serveTokens(out, r, u, name, trail)
 		}
 		if !isResource {
 			if err := s.authorizePath(u, r.Method, r.URL.Path); err != nil {
@@ -59,7 +65,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 			}
 			return s.meta(out, r)
 		}
-		c := &call{Server: s, target: t, ctx: r.Context(), w: out, r: r, user: u, verb: verb, query: query, now: s.Clock().Wall}
+		c := &call{Server: s, target: t, ctx: r.Context(), w: out, r: r, user: u, trail: trail, verb: verb, query: query, now: s.Clock().Wall}
 		return c.dispatch()
 	})
 	if err != nil {

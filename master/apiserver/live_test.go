@@ -33,10 +33,8 @@ func newLive(t *testing.T, edit ...func(*Config)) *live {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pool := x509.NewCertPool()
-	pool.AddCert(authority.Certificate)
 	edit = append(edit, func(c *Config) {
-		c.ClientCAs = pool
+		c.Authority = authority
 		c.Certificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return certificate, nil }
 	})
 	a := newAPI(t, edit...)
@@ -86,7 +84,7 @@ func bounded(t *testing.T) context.Context {
 	return ctx
 }
 
-func newAuthority(t *testing.T) *ca.Authority {
+func newAuthority(t testing.TB) *ca.Authority {
 	t.Helper()
 	authority, err := ca.New(rand.Reader, "test")
 	if err != nil {

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/skerry-edge/skerry/protocol/gate"
 )
 
 // metrics count what the API does. The labels have few values: a path never is one.
@@ -40,6 +42,28 @@ func newMetrics(into prometheus.Registerer) (*metrics, error) {
 	return m, nil
 }
 
+// watch shows what is at the gate.
+func (m *metrics) watch(g *gate.Gate, into prometheus.Registerer) error {
+	if into == nil {
+		return nil
+	}
+	for _, c := range []prometheus.Collector{
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "skerry_api_connections", Help: "Open connections."},
+			func() float64 { open, _ := g.Counts(); return float64(open) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "skerry_api_connections_unknown", Help: "Open connections whose clients have not said who they are."},
+			func() float64 { _, unknown := g.Counts(); return float64(unknown) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "skerry_api_connections_pushed_out_total", Help: "Connections of unknown clients that were closed for newer ones."},
+			func() float64 { return float64(g.Pushed()) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "skerry_api_connections_refused_total", Help: "Connections that found no place."},
+			func() float64 { return float64(g.Refused()) }),
+	} {
+		if err := into.Register(c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // begin counts a request; the function returned counts its end.
 func (m *metrics) begin(verb, resource string) func(code int) {
 	start := time.Now()
@@ -53,23 +77,27 @@ func (m *metrics) begin(verb, resource string) func(code int) {
 	}
 }
 
-// recorded is a ResponseWriter that remembers the code of the answer.
+// recorded is a ResponseWriter that remembers the code of the answer, and tells of it once.
 type recorded struct {
 	http.ResponseWriter
-	code int
+	code  int
+	began func(code int)
+}
+
+func (r *recorded) begin(code int) {
+	if r.code == 0 {
+		r.code = code
+		r.began(code)
+	}
 }
 
 func (r *recorded) WriteHeader(code int) {
-	if r.code == 0 {
-		r.code = code
-	}
+	r.begin(code)
 	r.ResponseWriter.WriteHeader(code)
 }
 
 func (r *recorded) Write(p []byte) (int, error) {
-	if r.code == 0 {
-		r.code = http.StatusOK
-	}
+	r.begin(http.StatusOK)
 	return r.ResponseWriter.Write(p)
 }
 

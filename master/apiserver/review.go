@@ -27,7 +27,11 @@ func (c *call) review() error {
 	}
 	switch r := asked.(type) {
 	case *authenticationv1.SelfSubjectReview:
-		r.Status.UserInfo = authenticationv1.UserInfo{Username: c.user.name, Groups: c.user.groups}
+		r.Status.UserInfo = c.user.info()
+	case *authenticationv1.TokenReview:
+		if err := c.reviewToken(r); err != nil {
+			return err
+		}
 	case *authorizationv1.SelfSubjectAccessReview:
 		if err := c.invalid("", checkAttributes(r.Spec.ResourceAttributes, r.Spec.NonResourceAttributes)); err != nil {
 			return err

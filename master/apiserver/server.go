@@ -16,10 +16,14 @@ import (
 	"github.com/rs/zerolog"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/skerry-edge/skerry/master/apiserver/audit"
+	"github.com/skerry-edge/skerry/master/apiserver/authn"
 	"github.com/skerry-edge/skerry/master/resource"
 	"github.com/skerry-edge/skerry/master/resource/openapi"
 	"github.com/skerry-edge/skerry/master/store"
 	"github.com/skerry-edge/skerry/protocol/clock"
+	"github.com/skerry-edge/skerry/protocol/gate"
+	"github.com/skerry-edge/skerry/protocol/seal/ca"
 )
 
 // Config is what a Server is made of.
@@ -33,8 +37,12 @@ type Config struct {
 	// Certificate is the server's certificate, asked for at each handshake, so that a renewed one is used at
 	// once.
 	Certificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
-	// ClientCAs sign the certificates of users: the common name is the user's, the organisations are groups.
-	ClientCAs *x509.CertPool
+	// Authority signs the certificates of users: the common name is the user's, the organisations are groups.
+	Authority *ca.Authority
+	// TokenKeys sign the tokens of service accounts; nil: there are none.
+	TokenKeys *authn.Keys
+	// Audit takes down who did what; nil: nobody does.
+	Audit *audit.Log
 
 	// Version is Skerry's own version; /version shows it behind that of the Kubernetes API.
 	Version string
@@ -55,19 +63,31 @@ type Config struct {
 	// MaxRequests bounds the requests that are served at once, MaxWatches the watches; 0 means the defaults,
 	// DefaultMaxRequests and DefaultMaxWatches. Who comes later gets 429.
 	MaxRequests, MaxWatches int
+	// MaxConnections bounds the connections; 0 means DefaultMaxConnections.
+	MaxConnections int
 }
 
 // Defaults of Config.
 const (
-	DefaultMaxRequests = 100
-	DefaultMaxWatches  = 2000
+	DefaultMaxRequests    = 100
+	DefaultMaxWatches     = 2000
+	DefaultMaxConnections = 1000
+)
+
+// Bounds of connections whose clients have not said yet who they are, see package gate. The grace is for machines that
+// start a dozen of kubectl at once.
+const (
+	maxStrangers     = 128
+	maxStrangersFrom = 32 // one address
+	strangersGrace   = time.Second
 )
 
 // Bounds of one connection and one request.
 const (
+	maxStreams    = 100 // requests at once on a connection of HTTP/2
 	maxHeader     = 64 << 10
 	maxBody       = 3 << 20          // as Kubernetes has it
-	headerTimeout = 10 * time.Second // to send a request's header
+	headerTimeout = 10 * time.Second // for TLS, and to send a request's header
 	bodyTimeout   = 30 * time.Second // to send a request's body
 	writeTimeout  = 60 * time.Second // to take an answer, or one event of a watch
 	idleTimeout   = 3 * time.Minute
@@ -96,6 +116,9 @@ func New(c Config) (*Server, error) {
 	}
 	if c.MaxWatches == 0 {
 		c.MaxWatches = DefaultMaxWatches
+	}
+	if c.MaxConnections == 0 {
+		c.MaxConnections = DefaultMaxConnections
 	}
 	s := &Server{
 		Config:    c,
@@ -127,8 +150,17 @@ func New(c Config) (*Server, error) {
 // Run serves TLS on the listener until ctx ends, then ends the watches, lets running requests finish for a few
 // seconds and returns nil. It closes the listener. It may be called once.
 func (s *Server) Run(ctx context.Context, listener net.Listener) error {
+	guarded := gate.New(gate.Config{
+		Listener: listener, MaxOpen: s.MaxConnections, MaxUnknown: maxStrangers, MaxUnknownFrom: maxStrangersFrom,
+		Grace: strangersGrace, Clock: s.Clock,
+	})
+	if err := s.metrics.watch(guarded, s.Metrics); err != nil {
+		return fmt.Errorf("register the API's metrics: %w", err)
+	}
 	server := &http.Server{
 		Handler:           s.Handler(),
+		ConnContext:       remember,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
 		ReadHeaderTimeout: headerTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeader,
@@ -136,14 +168,15 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 		TLSConfig: &tls.Config{
 			MinVersion:     tls.VersionTLS12,
 			GetCertificate: s.Certificate,
-			ClientAuth:     tls.VerifyClientCertIfGiven,
-			ClientCAs:      s.ClientCAs,
-			Time:           func() time.Time { return s.Clock().Wall },
-			NextProtos:     []string{"h2", "http/1.1"},
+			// The request verifies it, see authenticate: whoever shows a wrong one learns it in HTTP.
+			ClientAuth: tls.RequestClientCert,
+			ClientCAs:  s.clientCAs(),
+			Time:       func() time.Time { return s.Clock().Wall },
+			NextProtos: []string{"h2", "http/1.1"},
 		},
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- server.ServeTLS(listener, "", "") }()
+	go func() { failed <- server.ServeTLS(guarded, "", "") }()
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serve the API: %w", err)
@@ -159,6 +192,15 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 		return fmt.Errorf("serve the API: %w", err)
 	}
 	return nil
+}
+
+// clientCAs tell clients whose certificates are asked for.
+func (s *Server) clientCAs() *x509.CertPool {
+	pool := x509.NewCertPool()
+	if s.Authority != nil {
+		pool.AddCert(s.Authority.Certificate)
+	}
+	return pool
 }
 
 // handshakeLog takes net/http's own complaints, which are about single connections.

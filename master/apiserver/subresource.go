@@ -48,6 +48,13 @@ var subresources = []subresource{
 		serve: (*call).evict,
 	},
 	{
+		name:  "token",
+		of:    func(r *resource.Resource) bool { return r == resource.ServiceAccounts },
+		kind:  tokenRequestKind,
+		verbs: []string{verbCreate},
+		serve: (*call).accountToken,
+	},
+	{
 		name:  "log",
 		of:    func(r *resource.Resource) bool { return r == resource.Pods },
 		verbs: []string{verbGet},

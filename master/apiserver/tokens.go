@@ -74,7 +74,7 @@ func tokenPath(path string) (id string, ok bool) {
 }
 
 // serveTokens answers for join tokens, to administrators alone.
-func (s *Server) serveTokens(w http.ResponseWriter, r *http.Request, u user, id string) error {
+func (s *Server) serveTokens(w http.ResponseWriter, r *http.Request, u user, id string, tr *trail) error {
 	verb := map[string]string{http.MethodGet: verbList, http.MethodPost: verbCreate, http.MethodDelete: verbDelete}[r.Method]
 	if err := s.authorizeSpecial(u, verb, tokenResource, id); err != nil {
 		return err
@@ -86,7 +86,7 @@ func (s *Server) serveTokens(w http.ResponseWriter, r *http.Request, u user, id 
 	case id == "" && r.Method == http.MethodGet:
 		return writeJSON(w, http.StatusOK, TokenList{Items: append([]Token{}, s.Tokens.List()...)})
 	case id == "" && r.Method == http.MethodPost:
-		return s.createToken(w, r)
+		return s.createToken(w, r, tr)
 	case id != "" && r.Method == http.MethodDelete:
 		found, err := s.Tokens.Revoke(r.Context(), id)
 		switch {
@@ -100,7 +100,7 @@ func (s *Server) serveTokens(w http.ResponseWriter, r *http.Request, u user, id 
 	return notAllowed()
 }
 
-func (s *Server) createToken(w http.ResponseWriter, r *http.Request) error {
+func (s *Server) createToken(w http.ResponseWriter, r *http.Request, tr *trail) error {
 	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxTokenRequest))
 	if err != nil {
 		return apierrors.NewRequestEntityTooLargeError("a request for a join token is small")
@@ -129,6 +129,7 @@ func (s *Server) createToken(w http.ResponseWriter, r *http.Request) error {
 	case err != nil:
 		return apierrors.NewInternalError(err)
 	}
+	tr.entry.Name = token.ID
 	return writeJSON(w, http.StatusCreated, token)
 }
 

@@ -130,7 +130,7 @@ func (c *call) spdy(protocols ...string) (net.Conn, error) {
 // taken notes that nothing more can be answered.
 func (c *call) taken() {
 	if r, ok := c.w.(*recorded); ok {
-		r.code = http.StatusSwitchingProtocols
+		r.begin(http.StatusSwitchingProtocols)
 	}
 }
 

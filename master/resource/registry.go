@@ -26,7 +26,7 @@ var Measured = []*Resource{PodMetrics}
 
 // Reviews lists the kinds that are questions. The store holds nothing of them, so they are not among All.
 var Reviews = []*Resource{
-	SubjectAccessReviews, LocalSubjectAccessReviews, SelfSubjectReviews, SelfSubjectAccessReviews, SelfSubjectRulesReviews,
+	TokenReviews, SubjectAccessReviews, LocalSubjectAccessReviews, SelfSubjectReviews, SelfSubjectAccessReviews, SelfSubjectRulesReviews,
 }
 
 // ByKind is the resource that is stored under a kind, or nil.

@@ -40,6 +40,14 @@ var (
 		Asked:    true,
 		New:      func() Object { return &authorizationv1.SelfSubjectRulesReview{} },
 	}
+	// TokenReviews is authentication.k8s.io/v1 TokenReview: whose token somebody has been shown.
+	TokenReviews = &Resource{
+		Kind:     "tokenreviews.authentication.k8s.io",
+		GVK:      authenticationv1.SchemeGroupVersion.WithKind("TokenReview"),
+		Singular: "tokenreview",
+		Asked:    true,
+		New:      func() Object { return &authenticationv1.TokenReview{} },
+	}
 	// SelfSubjectReviews is authentication.k8s.io/v1 SelfSubjectReview: `kubectl auth whoami`.
 	SelfSubjectReviews = &Resource{
 		Kind:     "selfsubjectreviews.authentication.k8s.io",

@@ -23,6 +23,8 @@ type Config struct {
 	// Advertise are the names and addresses under which others reach this master, best first; empty: those that
 	// the machine has.
 	Advertise []string
+	// AuditLog is the file that says who did what; a name without a slash is in the data directory, empty: there is none.
+	AuditLog string
 	// PodCIDR is what nodes get the subnets of their pods from.
 	PodCIDR netip.Prefix
 
@@ -70,6 +72,8 @@ func (c *Config) Define(f *daemon.Flags) {
 		return err
 	}, daemon.Flag{Name: "pod-cidr", Arg: "CIDR", Default: subnet.DefaultRange,
 		Usage: "addresses of pods: each node gets a /24 of it; none of them may be in use elsewhere in the nodes' networks"})
+	f.String(&c.AuditLog, nil, daemon.Flag{Name: "audit-log", Arg: "FILE", Default: "audit.log",
+		Usage: `file that says who did what through the API, at most 25 MB with the older ones beside it; a name without a slash is in --data-dir; "" turns it off`})
 	f.Duration(&c.Heartbeat, 500*time.Millisecond, daemon.Flag{Name: "heartbeat-interval", Arg: "DURATION", Default: "10s",
 		Usage: "how often a node says that it lives"})
 	f.Duration(&c.NodeTimeout, time.Second, daemon.Flag{Name: "node-timeout", Arg: "DURATION", Default: "30s",

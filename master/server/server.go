@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -16,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/skerry-edge/skerry/master/apiserver"
+	"github.com/skerry-edge/skerry/master/apiserver/audit"
 	"github.com/skerry-edge/skerry/master/broker"
 	"github.com/skerry-edge/skerry/master/change"
 	"github.com/skerry-edge/skerry/master/controller/namespace"
@@ -49,6 +49,7 @@ type Server struct {
 	machine     []string // addresses
 
 	api    *apiserver.Server
+	audit  *audit.Log // nil: there is none
 	bus    bus.Bus
 	runBus func(context.Context) error // the embedded broker, or the connection to a foreign one
 	link   *nodelink.Link
@@ -127,11 +128,16 @@ func (s *Server) assemble() (err error) {
 	if err != nil {
 		return err
 	}
-	clients := x509.NewCertPool()
-	clients.AddCert(s.id.ca.Certificate)
+	accountKeys, err := openTokenKeys(s.config.DataDir)
+	if err != nil {
+		return err
+	}
+	if s.audit, err = s.openAudit(); err != nil {
+		return err
+	}
 	s.api, err = apiserver.New(apiserver.Config{
 		Store: s.store, Resources: resource.All, Clock: daemon.Clock, Log: s.daemon.Log, Metrics: s.daemon.Registry,
-		Certificate: certificates.get, ClientCAs: clients, Version: daemon.Version,
+		Certificate: certificates.get, Authority: s.id.ca, TokenKeys: &accountKeys, Audit: s.audit, Version: daemon.Version,
 		Ready:   func() error { _, err := s.daemon.Health.Ready(); return err },
 		Tokens:  s.tokens,
 		Broker:  brokerAccess{s.store, s.id},
@@ -219,7 +225,11 @@ func (s *Server) Run(ctx context.Context) (err error) {
 	parts.Go(func() error { return s.enroll.Run(ctx) })
 	s.loops.runner.Started(daemon.Clock(), s.runner.Wake)
 	parts.Go(func() error { return s.runner.Run(ctx) })
-	parts.Go(func() error { return s.api.Run(ctx, s.apiListener) })
+	asked, quiet := context.WithCancel(context.WithoutCancel(ctx)) // the audit log takes down the API's last requests too
+	parts.Go(func() error { defer quiet(); return s.api.Run(ctx, s.apiListener) })
+	if s.audit != nil {
+		parts.Go(func() error { return s.audit.Run(asked) })
+	}
 	log.Info().Str("version", daemon.Version).Str("cluster", s.config.Cluster).Str("api", s.apiListener.Addr().String()).
 		Stringer("epoch", s.store.Epoch()).Msg("the master serves")
 	if token != "" {
