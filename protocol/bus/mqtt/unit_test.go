@@ -183,15 +183,8 @@ func TestPinnedVerification(t *testing.T) {
 		t.Fatal(err)
 	}
 	longAgo := time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC) // it has long expired
-	server, err := ours.Server(rand.Reader, []string{"master", "192.0.2.1"}, longAgo)
-	if err != nil {
-		t.Fatal(err)
-	}
+	server, forged := Expired(t, ours, "master", "192.0.2.1"), Expired(t, theirs, "master")
 	user, err := ours.Client(rand.Reader, "master", nil, longAgo)
-	if err != nil {
-		t.Fatal(err)
-	}
-	forged, err := theirs.Server(rand.Reader, []string{"master"}, longAgo)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -232,7 +225,7 @@ func TestFailuresAreExplained(t *testing.T) {
 	}{
 		"refused port":   {&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}, "nothing listens there"},
 		"wrong password": {packets.ErrorRefusedBadUsernameOrPassword, "refuses the user name or password"},
-		"not authorised": {packets.ErrorRefusedNotAuthorised, "join again with a new one"},
+		"not authorised": {packets.ErrorRefusedNotAuthorised, "join again with a new token"},
 		"unknown CA":     {x509.UnknownAuthorityError{}, "unknown authority"},
 		"other cluster":  {errOtherCA, "not signed by this cluster's authority"},
 		"unknown host":   {&net.DNSError{IsNotFound: true}, "host name is not known"},
