@@ -85,7 +85,7 @@ func (c *Config) Define(f *daemon.Flags) {
 // Check looks for settings that contradict each other.
 func (c *Config) Check(f *daemon.Flags) error {
 	switch external := len(c.Brokers) > 0; {
-	case !external && f.Given("broker-ca"):
+	case !external && f.Given("broker-ca") && c.BrokerCA != caSystem:
 		return fmt.Errorf("--broker-ca is about the certificate of --broker, which is not given; leave it out")
 	case external && f.Given("mqtt-listen") && c.MQTTListen != "":
 		return fmt.Errorf("--broker and --mqtt-listen exclude each other: the first names a broker of your own, the second is for the embedded one")
