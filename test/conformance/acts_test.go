@@ -9,7 +9,7 @@ import (
 
 // acts are the parts of a session, in order.
 var acts = []func(*session){
-	aboutTheCluster, configuration, workload, everyForm, changes, wrongChanges, pods, logs, nodes, use, prune, rights, endings,
+	aboutTheCluster, configuration, workload, everyForm, changes, wrongChanges, pods, logs, nodes, use, prune, rights, access, endings,
 }
 
 const probe = "skerry.test/probe:1"
