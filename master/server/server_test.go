@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"net"
 	"os"
 	"path/filepath"
@@ -101,12 +102,19 @@ func TestIdentity(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	early := append(slices.Clone(whole), pem.EncodeToMemory(&pem.Block{Type: "SKERRY JOIN SECRET", Bytes: make([]byte, 16)})...)
+	if err := os.WriteFile(path, early, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if read, err := openIdentity(dir, "home"); err != nil || !made.keys.Exchange.Equal(read.keys.Exchange) {
+		t.Errorf("a file of an early version: %v", err)
+	}
 	cut := bytes.LastIndex(other, []byte("-----BEGIN CERTIFICATE"))
 	ours := bytes.LastIndex(whole, []byte("-----BEGIN CERTIFICATE"))
 	for name, data := range map[string][]byte{
 		"empty":                 {},
 		"cut off":               whole[:len(whole)/2],
-		"no join secret":        whole[:bytes.LastIndex(whole, []byte("-----BEGIN"))],
+		"no certificate":        whole[:bytes.LastIndex(whole, []byte("-----BEGIN"))],
 		"another's certificate": append(slices.Clone(whole[:ours]), other[cut:]...),
 		"garbage":               bytes.Replace(whole, []byte("M"), []byte("?"), 3),
 	} {
