@@ -17,6 +17,9 @@ import (
 
 	"github.com/skerry-edge/skerry/protocol"
 	"github.com/skerry-edge/skerry/protocol/bus"
+	"github.com/skerry-edge/skerry/protocol/clock"
+	"github.com/skerry-edge/skerry/protocol/daemon"
+	"github.com/skerry-edge/skerry/protocol/gate"
 )
 
 // MasterUser is the account of masters elsewhere, which may do everything. It is no valid node name.
@@ -27,7 +30,9 @@ const DefaultMaxNodes = 1024
 
 // Limits of a connection.
 const (
-	maxUnknown      = 64               // connections that have not authenticated yet
+	maxUnknown      = 128              // connections that have not authenticated yet, see package gate
+	maxUnknownFrom  = 64               // of them from one address, which may be that of a whole site
+	unknownGrace    = 5 * time.Second  // that a client has on a thin link, before a newer one may take its place
 	maxConnect      = 4 << 10          // bytes of a CONNECT packet, will included
 	connectTimeout  = 15 * time.Second // for TLS and CONNECT
 	writeTimeout    = 20 * time.Second // for 16 kB; a client that takes longer is gone
@@ -51,7 +56,8 @@ type Config struct {
 	Accounts Accounts
 	// MasterPassword is the password of MasterUser; empty: nobody has that account.
 	MasterPassword string
-	MaxNodes       int // 0 means DefaultMaxNodes
+	MaxNodes       int          // 0 means DefaultMaxNodes
+	Clock          clock.Source // nil means the machine's
 	Log            zerolog.Logger
 	Registry       prometheus.Registerer // nil: no metrics
 }
@@ -74,6 +80,7 @@ type Broker struct {
 	config Config
 	server *mochi.Server
 	access *access
+	gate   *gate.Gate
 
 	mu      sync.Mutex
 	running bool
@@ -84,6 +91,9 @@ type Broker struct {
 func New(config Config) (*Broker, error) {
 	if config.MaxNodes == 0 {
 		config.MaxNodes = DefaultMaxNodes
+	}
+	if config.Clock == nil {
+		config.Clock = daemon.Clock
 	}
 	capabilities := mochi.NewDefaultServerCapabilities()
 	capabilities.MaximumClients = int64(config.MaxNodes)
@@ -108,7 +118,11 @@ func New(config Config) (*Broker, error) {
 	if err := b.server.AddHook(b.access, nil); err != nil {
 		return nil, fmt.Errorf("prepare the broker: %w", err)
 	}
-	if err := b.server.AddListener(newListener("nodes", config.Listener, config.TLS, config.Log)); err != nil {
+	b.gate = gate.New(gate.Config{
+		Listener: config.Listener, MaxOpen: config.MaxNodes + maxUnknown, MaxUnknown: maxUnknown, MaxUnknownFrom: maxUnknownFrom,
+		Grace: unknownGrace, Clock: config.Clock,
+	})
+	if err := b.server.AddListener(newListener("nodes", b.gate, config.TLS, config.Log)); err != nil {
 		return nil, fmt.Errorf("prepare the broker: %w", err)
 	}
 	return b, b.register()
@@ -142,6 +156,10 @@ func (b *Broker) register() error {
 		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "skerry_broker_messages_dropped_total", Help: "Messages dropped because a client was too slow."}, read(&info.MessagesDropped)),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "skerry_broker_refused_total", Help: "Connections refused for their account, client id or will."},
 			func() float64 { return float64(b.access.refused.Load()) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "skerry_broker_connections_pushed_out_total", Help: "Connections of unknown clients that were closed for newer ones."},
+			func() float64 { return float64(b.gate.Pushed()) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "skerry_broker_connections_refused_total", Help: "Connections that found no place."},
+			func() float64 { return float64(b.gate.Refused()) }),
 	} {
 		if err := b.config.Registry.Register(c); err != nil {
 			return fmt.Errorf("register the broker's metrics: %w", err)

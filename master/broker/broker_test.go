@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,6 +21,7 @@ import (
 	"github.com/skerry-edge/skerry/protocol"
 	"github.com/skerry-edge/skerry/protocol/bus"
 	"github.com/skerry-edge/skerry/protocol/bus/mqtt"
+	"github.com/skerry-edge/skerry/protocol/clock"
 	"github.com/skerry-edge/skerry/protocol/seal"
 )
 
@@ -400,12 +402,14 @@ func TestNodesCanNotFillTheBroker(t *testing.T) {
 	}
 }
 
-// Strangers take no more than their share of connections and none of the nodes'.
+// Strangers take no more than their share of connections and none of the nodes'; those that say nothing for a while make
+// room for whoever comes, from their own address too.
 func TestStrangersAreLimited(t *testing.T) {
 	t.Parallel()
-	_, address := serve(t, nil)
+	var elapsed atomic.Int64
+	_, address := serve(t, func(c *Config) { c.Clock = func() clock.Now { return clock.Now{Boot: time.Duration(elapsed.Load())} } })
 	var strangers []peer
-	for range maxUnknown {
+	for range maxUnknownFrom {
 		strangers = append(strangers, dial(t, address))
 	}
 	eventually(t, "a further stranger is turned away", func() bool {
@@ -424,6 +428,15 @@ func TestStrangersAreLimited(t *testing.T) {
 		ack, ok := p.read().(*packets.ConnackPacket)
 		return ok && ack.ReturnCode == packets.Accepted
 	})
+	elapsed.Store(int64(unknownGrace))
+	for i := range 3 * maxUnknown {
+		dial(t, address)
+		if i%10 > 0 {
+			continue
+		}
+		connect(t, address, fmt.Sprintf("node-%d", i)) // fails the test when it is not accepted
+		elapsed.Add(int64(unknownGrace))
+	}
 }
 
 func TestTheNumberOfNodesIsLimited(t *testing.T) {

@@ -5,6 +5,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/skerry-edge/skerry/protocol/gate"
 )
 
 // conn is a client's connection. Until it is welcome, it has connectTimeout to say a CONNECT of at most
@@ -15,11 +17,10 @@ import (
 // node that doesn't read would otherwise hold up whoever publishes to it, which is the master.
 type conn struct {
 	net.Conn
+	gate     *gate.Conn
 	listener *listener
 	header   []byte // of the first packet: what the reader has yet to get
 	checked  bool
-
-	known bool // has authenticated; guarded by the listener's mutex
 
 	mu       sync.Mutex
 	waiting  []byte // to be written
@@ -35,7 +36,7 @@ var (
 )
 
 // welcome says that the client has authenticated.
-func (c *conn) welcome() { c.listener.welcome(c) }
+func (c *conn) welcome() { c.gate.Welcome() }
 
 // SetDeadline implements net.Conn. mochi calls it to say how long a client may be silent.
 func (c *conn) SetDeadline(t time.Time) error { return c.SetReadDeadline(t) }

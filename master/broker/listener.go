@@ -11,22 +11,23 @@ import (
 	"github.com/mochi-mqtt/server/v2/listeners"
 	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
+
+	"github.com/skerry-edge/skerry/protocol/gate"
 )
 
 // listener accepts connections for mochi, within limits.
 type listener struct {
 	id     string
-	accept net.Listener
+	accept *gate.Gate
 	tls    *tls.Config
 	log    zerolog.Logger
 
-	mu      sync.Mutex
-	closed  bool
-	open    map[*conn]bool
-	unknown int // of open, those that have not authenticated
+	mu     sync.Mutex
+	closed bool
+	open   map[*conn]bool
 }
 
-func newListener(id string, accept net.Listener, secure *tls.Config, log zerolog.Logger) *listener {
+func newListener(id string, accept *gate.Gate, secure *tls.Config, log zerolog.Logger) *listener {
 	return &listener{id: id, accept: accept, tls: secure, log: log, open: map[*conn]bool{}}
 }
 
@@ -54,7 +55,7 @@ func (l *listener) Serve(establish listeners.EstablishFn) {
 			time.Sleep(100 * time.Millisecond)
 			continue
 		}
-		c := l.admit(raw)
+		c := l.admit(raw.(*gate.Conn))
 		if c == nil {
 			raw.Close()
 			continue
@@ -66,21 +67,20 @@ func (l *listener) Serve(establish listeners.EstablishFn) {
 	}
 }
 
-// admit wraps a connection, or returns nil when there are too many that nobody knows.
-func (l *listener) admit(raw net.Conn) *conn {
+// admit wraps a connection, or returns nil when the broker ends.
+func (l *listener) admit(raw *gate.Conn) *conn {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed || l.unknown >= maxUnknown {
+	if l.closed {
 		return nil
 	}
-	setUserTimeout(raw)
+	setUserTimeout(raw.Conn)
 	raw.SetDeadline(time.Now().Add(connectTimeout))
-	c := &conn{Conn: raw, listener: l}
+	c := &conn{Conn: raw, gate: raw, listener: l}
 	if l.tls != nil {
 		c.Conn = tls.Server(raw, l.tls)
 	}
 	l.open[c] = true
-	l.unknown++
 	return c
 }
 
@@ -113,25 +113,9 @@ func setUserTimeout(c net.Conn) {
 	}
 }
 
-// welcome notes that a client has authenticated.
-func (l *listener) welcome(c *conn) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.open[c] && !c.known {
-		c.known = true
-		l.unknown--
-	}
-}
-
 // forget notes the end of a connection. It may be repeated.
 func (l *listener) forget(c *conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.open[c] {
-		return
-	}
 	delete(l.open, c)
-	if !c.known {
-		l.unknown--
-	}
 }
