@@ -5,7 +5,7 @@
 //
 // As in Kubernetes the defaults are completed, never cut: what an administrator has added stays, what was taken away
 // comes back at the next start, and an object whose annotation rbac.authorization.kubernetes.io/autoupdate is "false"
-// is left alone. One binding always comes back: without that of skerry:admins nobody could repair anything.
+// is left alone.
 //
 // Invariants: planning again changes nothing; the rules of an aggregated role are in the order of the roles' names.
 package rbac

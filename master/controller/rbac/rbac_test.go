@@ -95,8 +95,8 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
-// A start completes what was taken away and keeps what was added; what opts out is left alone, but for the binding of
-// the administrators.
+// A start completes what was taken away and keeps what was added; what opts out is left alone. A binding to another
+// role is bound to its own again.
 func TestReconciledAtStart(t *testing.T) {
 	w := plantest.New(t, New())
 	seed(w)
@@ -117,7 +117,6 @@ func TestReconciledAtStart(t *testing.T) {
 		b.Subjects = nil
 	})
 	plantest.Update(w, resource.ClusterRoleBindings, "", "skerry:admins", func(b *rbacv1.ClusterRoleBinding) {
-		b.Annotations[rbacv1.AutoUpdateAnnotationKey] = "false"
 		b.Subjects = nil
 		b.RoleRef.Name = "view"
 	})

@@ -92,7 +92,7 @@ func seedBinding(g *resource.Group, view change.View, now time.Time, want *rbacv
 	case !rec.Exists() || err != nil:
 		put(g, resource.ClusterRoleBindings, want, rec.Rev, view, now, seeded)
 		return
-	case old.Annotations[rbacv1.AutoUpdateAnnotationKey] == "false" && want.Name != groupAdmins:
+	case old.Annotations[rbacv1.AutoUpdateAnnotationKey] == "false":
 		return
 	case old.RoleRef != want.RoleRef:
 		want.Labels, want.Annotations = union(old.Labels, want.Labels), union(old.Annotations, want.Annotations)
