@@ -101,9 +101,13 @@ func (w *world) startMaster() {
 
 // restartMaster ends the master without a word and starts another one, of the next epoch, on what it had stored.
 func (w *world) restartMaster() {
-	old := w.store.View()
+	w.restartMasterFrom(w.store.View(), w.store.Epoch().Next())
+}
+
+// restartMasterFrom starts the other one on what is in a view.
+func (w *world) restartMasterFrom(old change.View, epoch change.Epoch) {
 	w.line.Lose()
-	w.store = store.NewMemory(store.Config{Schema: resource.Schema(), Epoch: w.store.Epoch().Next()})
+	w.store = store.NewMemory(store.Config{Schema: resource.Schema(), Epoch: epoch})
 	for _, r := range resource.All {
 		if r.Volatile || r.FromStored != nil {
 			continue

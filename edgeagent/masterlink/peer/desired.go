@@ -14,20 +14,31 @@ func (p *Peer) Desired(now clock.Now, e seal.Envelope) []Effect {
 	if err != nil {
 		return []Effect{Refused{Malformed}}
 	}
-	if !p.stored.Position.Less(m.Position) || p.candidate != nil && !p.candidate.Position.Less(m.Position) {
+	if !p.stored.Position.Less(m.Position) || p.candidate != nil && !p.replaces(m.Position, e.Sender) {
 		return nil
 	}
-	p.candidate = &m
+	p.candidate, p.candidateOf = &m, e.Sender
 	if p.acceptable() {
 		p.desiredAt = now
 	}
 	return nil
 }
 
-// acceptable reports whether the document held may be applied: the leader has answered this run, the document
-// is of its epoch, newer than what is stored, and not older than what the answer named.
+// replaces reports whether a document goes before the one that is held: as the newer one of the same master, or as
+// that of another master than the held one, unless the latter is the leader's. Positions of two masters say nothing
+// of each other.
+func (p *Peer) replaces(position message.Position, sender seal.Run) bool {
+	if sender == p.candidateOf {
+		return p.candidate.Position.Less(position)
+	}
+	return p.candidateOf != p.leader.run
+}
+
+// acceptable reports whether the document held may be applied: the leader has answered this run, the document is the
+// leader's own and of its epoch (which two masters share when one was restored from a backup), newer than what is
+// stored, and not older than what the answer named.
 func (p *Peer) acceptable() bool {
-	return p.welcomed && p.candidate != nil &&
+	return p.welcomed && p.candidate != nil && p.candidateOf == p.leader.run &&
 		p.candidate.Position.Epoch == p.leader.epoch &&
 		p.stored.Position.Less(p.candidate.Position) &&
 		!p.candidate.Position.Less(p.named.Position)

@@ -67,9 +67,10 @@ type Peer struct {
 	unanswered bool
 	welcomed   bool // by the leader's run
 
-	named     Head // the newest document when the leader answered
-	candidate *message.Desired
-	desiredAt clock.Now // when to try, or ask, again
+	named       Head // the newest document when the leader answered
+	candidate   *message.Desired
+	candidateOf seal.Run  // who sealed it
+	desiredAt   clock.Now // when to try, or ask, again
 
 	report report
 	beatAt clock.Now

@@ -53,7 +53,8 @@ type Offline struct{}
 // Frame is for a stream.
 type Frame struct{ Data []byte }
 
-// Outranked says that the node has seen a higher epoch than this master's and won't obey it.
+// Outranked says that the node has seen a higher epoch than this master's, or applied a document of this epoch that
+// this master has not written yet, and won't obey it: the master's store is older than what the node has seen.
 type Outranked struct{ Epoch message.Epoch }
 
 // Refused says that the message was not acted upon. Reason is one of the constants below.

@@ -260,7 +260,7 @@ func (p *Peer) beat(now clock.Now, in Input, m message.Heartbeat, facts Facts) [
 		effects = append(effects, Rotate{})
 	}
 	switch {
-	case facts.Epoch.Less(m.Applied.Epoch):
+	case facts.Epoch.Less(m.Applied.Epoch), m.Applied.Epoch == facts.Epoch && facts.Desired.Less(m.Applied):
 		effects = append(effects, Outranked{m.Applied.Epoch})
 	case m.Applied != facts.Desired:
 		effects = append(effects, p.publish(now, facts, facts.Settings.Heartbeat(), "the node has applied "+m.Applied.String())...)
