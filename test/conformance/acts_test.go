@@ -239,7 +239,7 @@ func pods(s *session) {
 }
 
 func logs(s *session) {
-	s.says(words("run talks --image="+probe+" --restart=Never -- lines 40 50ms"), "pod/talks created")
+	s.says(words("run talks --image="+probe+" --restart=Never -- lines 40 50ms stdout"), "pod/talks created")
 	var lines []string
 	for i := range 40 {
 		lines = append(lines, fmt.Sprintf("line %d\n", i+1))

@@ -7,7 +7,8 @@
 //	eat MIB                 allocates and touches so many MiB, then runs as sleep
 //	spin                    keeps one core busy until SIGTERM, then ends as sleep
 //	print TEXT…             writes each TEXT as a line to stdout and exits 0
-//	lines N [DURATION]      writes N numbered lines, every third to stderr, one each DURATION; 0: for ever
+//	lines N [DURATION [stdout]]  writes N numbered lines, every third to stderr (which has no order with the rest) unless told
+//	                        otherwise, one each DURATION; 0: for ever
 //	cat                     copies stdin to stdout
 //	size WxH                exits 0 once its terminal has that size
 //	env                     writes its environment and exits 0
@@ -200,7 +201,7 @@ func lines(args []string, term <-chan os.Signal) error {
 	}
 	for i := 1; n == 0 || i <= n; i++ {
 		out := os.Stdout
-		if i%3 == 0 {
+		if i%3 == 0 && len(args) < 3 {
 			out = os.Stderr
 		}
 		fmt.Fprintln(out, "line", i)
