@@ -17,7 +17,7 @@ import (
 // TestBrokenPartsAreNoticed plants one mistake at a time and plays seeds until an invariant breaks. docs/simulation.md
 // lists them.
 func TestBrokenPartsAreNoticed(t *testing.T) {
-	const most = 60 // seeds
+	const most = 150 // seeds
 	for _, test := range []struct {
 		mistake string
 		broken  func() Broken

@@ -185,7 +185,7 @@ func (n *node) kill(noticed time.Duration) {
 	if a := n.agent; a != nil {
 		a.dead = true
 		n.agent, n.died = nil, n.w.now
-		n.w.after(n.w.between(memory, 2*memory), n.haunt)
+		n.w.after(memory+n.w.between(time.Second, 5*time.Second), n.haunt)
 		n.w.close(a.line, noticed)
 	}
 }

@@ -71,14 +71,16 @@ func (w *World) bodyOf(p bus.Packet) []byte {
 	return e.Body
 }
 
-// haunt makes the broker say again what a node has said that is still dead.
+// haunt makes the broker say again what a node has said that is still dead, until it is not.
 func (n *node) haunt() {
-	if n.agent == nil && n.w.now > n.died+memory {
-		n.w.replay(100, func(r recorded) bool {
-			name, _, _ := n.w.topics.Parse(r.packet.Topic)
-			return name == n.name
-		})
+	if n.agent != nil || n.w.now <= n.died+memory {
+		return
 	}
+	n.w.replay(100, func(r recorded) bool {
+		name, _, _ := n.w.topics.Parse(r.packet.Topic)
+		return name == n.name
+	})
+	n.w.after(n.w.between(5*time.Second, 20*time.Second), n.haunt)
 }
 
 // replay makes the broker say again some of what it has heard, on the topics that it was said on.
