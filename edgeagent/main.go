@@ -15,6 +15,7 @@ func main() { os.Exit(command().Main(os.Args[1:], os.Stdout, os.Stderr)) }
 
 func command() daemon.Command {
 	var config agent.Config
+	var a *agent.Agent
 	return daemon.Command{
 		Name:    "skerry-agent",
 		Summary: "makes this machine a node of a Skerry cluster: it runs the pods that the master assigns, also while the master can't be reached.",
@@ -26,14 +27,12 @@ func command() daemon.Command {
 			Summary: "looks whether this machine can be a node, and says what to do where it can't",
 			Run:     func(ctx context.Context, out io.Writer) error { return agent.Examine(ctx, config, out) },
 		}},
-		Run: func(ctx context.Context, d *daemon.Daemon) error {
+		Open: func(d *daemon.Daemon) (err error) {
 			saveMemory()
-			a, err := agent.New(config, d)
-			if err != nil {
-				return err
-			}
-			return a.Run(ctx)
+			a, err = agent.New(config, d)
+			return err
 		},
+		Run: func(ctx context.Context, _ *daemon.Daemon) error { return a.Run(ctx) },
 	}
 }
 

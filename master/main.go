@@ -14,6 +14,7 @@ func main() { os.Exit(command().Main(os.Args[1:], os.Stdout, os.Stderr)) }
 
 func command() daemon.Command {
 	var config server.Config
+	var s *server.Server
 	return daemon.Command{
 		Name:    "skerry-master",
 		Summary: "runs the control plane of a Skerry cluster: the Kubernetes API, the scheduler and controllers, and an MQTT broker for the nodes.",
@@ -25,12 +26,10 @@ func command() daemon.Command {
 			Summary: "encrypts the Secrets in --data-dir under a new key and drops the old one; no master may use the directory",
 			Run:     func(_ context.Context, out io.Writer) error { return server.RotateSecretKey(config, out) },
 		}},
-		Run: func(ctx context.Context, d *daemon.Daemon) error {
-			s, err := server.New(config, d)
-			if err != nil {
-				return err
-			}
-			return s.Run(ctx)
+		Open: func(d *daemon.Daemon) (err error) {
+			s, err = server.New(config, d)
+			return err
 		},
+		Run: func(ctx context.Context, _ *daemon.Daemon) error { return s.Run(ctx) },
 	}
 }

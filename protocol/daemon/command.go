@@ -34,6 +34,9 @@ type Command struct {
 	Define func(*Flags)
 	// Check looks for settings that contradict each other; its error, one line, ends the program with 2.
 	Check func(*Flags) error
+	// Open, which may be nil, takes what only one process can have, the data directory before any port: so a second one
+	// says that it is a second one. Only then --metrics-listen is opened.
+	Open func(d *Daemon) error
 	// Run does the work until ctx ends. A nil error is a clean end.
 	Run func(ctx context.Context, d *Daemon) error
 	// Errands are what else the program does, when its first argument names one.
@@ -157,6 +160,11 @@ func (c Command) run(ctx context.Context, metrics string, stdout, stderr io.Writ
 	}
 	stopNotify := d.startNotify()
 	defer stopNotify()
+	if c.Open != nil {
+		if err := c.Open(d); err != nil {
+			return err
+		}
+	}
 	if metrics != "" {
 		_, stopServing, err := d.serveHealth(metrics)
 		if err != nil {

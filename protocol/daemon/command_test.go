@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -234,6 +235,32 @@ func TestErrands(t *testing.T) {
 		code := command.Main(c.args, &out, &errs)
 		if code != c.code || out.String() != c.out || errs.String() != c.errs {
 			t.Errorf("%s: exit code %d, stdout %q, stderr %q", name, code, &out, &errs)
+		}
+	}
+}
+
+// What a second process of the program meets first is that it is the second one, not that a port is taken.
+func TestTheDataDirectoryIsTakenBeforeThePort(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for name, c := range map[string]struct {
+		open func(*Daemon) error
+		want string
+	}{
+		"the directory is in use": {func(*Daemon) error { return errors.New("another one uses /d") }, "error: another one uses /d\n"},
+		"only the port is":        {func(*Daemon) error { return nil }, "error: --metrics-listen"},
+		"nothing to open":         {nil, "error: --metrics-listen"},
+	} {
+		command := testCommand(&settings{}, func(context.Context, *Daemon) error { return errors.New("it ran") })
+		command.Open = c.open
+		var out, errs bytes.Buffer
+		code := command.Main([]string{"--metrics-listen", taken.Addr().String()}, &out, &errs)
+		if code != 1 || !strings.HasPrefix(errs.String(), c.want) {
+			t.Errorf("%s: exit code %d, %q, want 1, %q", name, code, &errs, c.want)
 		}
 	}
 }
