@@ -150,7 +150,8 @@ func (a *Agent) connect() error {
 		return err
 	}
 	a.bus, err = mqtt.New(mqtt.Config{
-		Brokers: brokers, ClientID: mqtt.NodeClientID(id.Cluster, id.Node), User: id.Node, Password: box.Password(), PinnedCA: id.CA,
+		Brokers: brokers, ClientID: mqtt.NodeClientID(id.Cluster, id.Node), PinnedCA: id.CA,
+		User: id.Node, Password: box.Password(), PasswordBefore: id.Password,
 		Will: func(connection uint64) (string, []byte) { return a.link.Will(connection) },
 		BackoffCap: func() time.Duration {
 			return min(mqtt.MaxBackoff, a.link.Health().Settings.Timeout()/2)

@@ -153,9 +153,16 @@ func TestKeys(t *testing.T) {
 	if _, err := open().Use([32]byte{9}); err == nil || public(open()) != first {
 		t.Errorf("a key is used that was never made: %v", err)
 	}
+	before, err := open().id.box()
+	if err != nil {
+		t.Fatal(err)
+	}
 	box, err := open().Use(next)
 	if err != nil || public(open()) != next || box.Password() == "" {
 		t.Fatalf("used: %v", err)
+	}
+	if open().id.Password != before.Password() {
+		t.Error("the broker's password of the key before is forgotten")
 	}
 	again, err := open().Use(next)
 	if err != nil || again.Password() != box.Password() {

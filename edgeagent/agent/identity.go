@@ -24,8 +24,9 @@ type identity struct {
 	CA       seal.CAHash `json:"ca"`
 	Exchange [32]byte    `json:"exchange"` // the cluster's public keys
 	Signing  [32]byte    `json:"signing"`
-	Key      []byte      `json:"key"`            // X25519, private
-	Next     []byte      `json:"next,omitempty"` // the one that follows it; the master may not know it yet
+	Key      []byte      `json:"key"`                // X25519, private
+	Next     []byte      `json:"next,omitempty"`     // the one that follows it; the master may not know it yet
+	Password string      `json:"password,omitempty"` // for the broker, of the key before: a file of passwords may have no other
 	Joined   bool        `json:"joined"`
 	With     string      `json:"with,omitempty"`    // the id of the token to join, or joined, with
 	Revoked  int64       `json:"revoked,omitempty"` // when the node was removed from the cluster, Unix seconds of the master
@@ -202,8 +203,12 @@ func (k *keys) Use(next [32]byte) (*seal.Box, error) {
 		if err != nil || made != next {
 			return nil, errors.New("the master names a key that this node has not made")
 		}
+		before, err := k.id.box()
+		if err != nil {
+			return nil, err
+		}
 		err = k.update(func(id *identity) error {
-			id.Key, id.Next = id.Next, nil
+			id.Key, id.Next, id.Password = id.Next, nil, before.Password()
 			return nil
 		})
 		if err != nil {

@@ -132,7 +132,7 @@ type accountKeys struct {
 func (k accountKeys) Use(next [32]byte) (*seal.Box, error) {
 	box, err := k.keys.Use(next)
 	if err == nil {
-		k.bus.UseAccount(k.id.Node, box.Password())
+		k.bus.UseAccount(k.id.Node, box.Password(), k.id.Password)
 	}
 	return box, err
 }

@@ -24,8 +24,9 @@ type Config struct {
 	Dial func(context.Context) (net.Conn, error)
 
 	ClientID string // unique on the broker
-	// User and Password are the account, unless a broker's URL names another.
-	User, Password string
+	// User and Password are the account, unless a broker's URL names another. A broker that refuses Password is shown
+	// PasswordBefore, if there is one: it may have a file of passwords that nobody has brought up to date.
+	User, Password, PasswordBefore string
 	// PinnedCA is the hash of the authority that must have signed the broker's certificate; validity dates are
 	// not looked at. Zero: the system's authorities, with dates.
 	PinnedCA seal.CAHash
@@ -168,11 +169,22 @@ func (b *Bus) Reconnect(nextBroker bool) {
 	}
 }
 
-// UseAccount changes the account, from the next connection on.
-func (b *Bus) UseAccount(user, password string) {
+// UseAccount changes the account, from the next connection on. See Config.PasswordBefore.
+func (b *Bus) UseAccount(user, password, before string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.config.User, b.config.Password = user, password
+	b.config.User, b.config.Password, b.config.PasswordBefore = user, password, before
+}
+
+// turnPassword has the next connection use the other password; false: there is none.
+func (b *Bus) turnPassword(broker Broker) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.config.PasswordBefore == "" || broker.url.User != nil {
+		return false
+	}
+	b.config.Password, b.config.PasswordBefore = b.config.PasswordBefore, b.config.Password
+	return true
 }
 
 // account is the one to connect with.

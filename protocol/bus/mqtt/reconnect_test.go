@@ -75,3 +75,30 @@ func TestReconnectToTheNextBroker(t *testing.T) {
 		return up && number > first
 	})
 }
+
+// A broker that knows the password before, and no other, lets the node in, as does one that has learned the new one
+// since; so that a node whose key changes is not shut out by a file of passwords.
+func TestAPasswordBeforeTheChange(t *testing.T) {
+	onEachBroker(t, func(t *testing.T, r *rig) {
+		config := r.config(t, "node-1")
+		node, _ := start(t, config)
+		number := connected(t, node)
+		for _, change := range []struct{ now, before string }{
+			{"of the new key", config.Password},                    // the broker knows the old one
+			{"of the key after that", "of a key long before that"}, // and then neither
+			{config.Password, "of a key long before that"},         // and then the new one
+		} {
+			node.UseAccount(config.User, change.now, change.before)
+			node.Reconnect(false)
+			if change.now != config.Password && change.before != config.Password {
+				eventually(t, "it is refused", func() bool { return node.Err() != nil })
+				continue
+			}
+			eventually(t, "it is connected again", func() bool {
+				next, up := node.Connection()
+				return up && next > number
+			})
+			number, _ = node.Connection()
+		}
+	})
+}

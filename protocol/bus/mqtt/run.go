@@ -64,6 +64,9 @@ func (b *Bus) Run(ctx context.Context) error {
 // attempt makes one connection and serves it until it ends.
 func (b *Bus) attempt(ctx context.Context, broker Broker, number *uint64) error {
 	l, err := b.connect(ctx, broker, number)
+	if refusesAccount(err) && b.turnPassword(broker) {
+		l, err = b.connect(ctx, broker, number)
+	}
 	if err != nil {
 		return err
 	}

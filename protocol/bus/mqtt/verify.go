@@ -58,6 +58,11 @@ func verifyPinned(chain []*x509.Certificate, host string, pinned seal.CAHash) er
 	return err
 }
 
+// refusesAccount reports whether a broker does not accept user or password.
+func refusesAccount(err error) bool {
+	return errors.Is(err, packets.ErrorRefusedBadUsernameOrPassword) || errors.Is(err, packets.ErrorRefusedNotAuthorised)
+}
+
 // explain turns the error of an attempt, or of a connection's end, into one line with what to do.
 func explain(broker Broker, err error) error {
 	var (
@@ -72,7 +77,7 @@ func explain(broker Broker, err error) error {
 		return fmt.Errorf("broker %s: "+format+"%w", append(append([]any{broker}, args...), silent{err})...)
 	}
 	switch {
-	case errors.Is(err, packets.ErrorRefusedBadUsernameOrPassword), errors.Is(err, packets.ErrorRefusedNotAuthorised):
+	case refusesAccount(err):
 		return say("it refuses the user name or password: correct the account in the broker's URL, if one stands there; let a broker of your own know this node (edgectl broker config); or, if the node or its join token is of another cluster, join again with a new token")
 	case errors.Is(err, packets.ErrorRefusedServerUnavailable):
 		return say("it has no room for another connection")
