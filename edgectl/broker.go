@@ -139,12 +139,23 @@ func writeFiles(dir string, files []brokerconfig.File) error {
 		if strings.ContainsRune(f.Name, filepath.Separator) {
 			return fmt.Errorf("%q is no file name", f.Name)
 		}
-		if err := os.WriteFile(path+".new", f.Data, mode); err != nil {
-			return fmt.Errorf("--out: %w", err)
-		}
-		if err := os.Rename(path+".new", path); err != nil {
+		if err := writeFile(path, f.Data, mode); err != nil {
 			return fmt.Errorf("--out: %w", err)
 		}
 	}
 	return nil
+}
+
+// writeFile replaces a file by one of its own, whatever lies beside it: nobody else has that open.
+func writeFile(path string, data []byte, mode os.FileMode) error {
+	aside, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(aside.Name()) // does nothing once it is renamed
+	_, err = aside.Write(data)
+	if err = errors.Join(err, aside.Chmod(mode), aside.Sync(), aside.Close()); err != nil {
+		return err
+	}
+	return os.Rename(aside.Name(), path)
 }

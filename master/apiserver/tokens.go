@@ -108,20 +108,13 @@ func (s *Server) createToken(w http.ResponseWriter, r *http.Request, tr *trail) 
 	var ask NewTokenRequest
 	decoder := json.NewDecoder(strings.NewReader(string(data)))
 	decoder.DisallowUnknownFields()
-	ttl := time.Duration(0)
-	if err = decoder.Decode(&ask); err == nil {
-		ttl = time.Duration(min(ask.TTLSeconds, int64(maxTokenTTL/time.Second)+1)) * time.Second
-	}
-	switch {
-	case err != nil:
+	if err := decoder.Decode(&ask); err != nil {
 		return apierrors.NewBadRequest("this is no request for a join token: " + err.Error())
-	case ttl < 0 || ttl > maxTokenTTL:
-		return apierrors.NewBadRequest(fmt.Sprintf("ttlSeconds: %d is not between 0 (for ever) and %d", ask.TTLSeconds, int64(maxTokenTTL/time.Second)))
-	case ask.Uses > maxTokenUses:
-		return apierrors.NewBadRequest(fmt.Sprintf("uses: %d is more than %d; 0 means any number", ask.Uses, maxTokenUses))
-	case len(ask.Description) > maxTokenDescription:
-		return apierrors.NewBadRequest(fmt.Sprintf("description: it has more than %d bytes", maxTokenDescription))
 	}
+	if err := ask.check(); err != nil {
+		return apierrors.NewBadRequest(err.Error())
+	}
+	ttl := time.Duration(ask.TTLSeconds) * time.Second
 	token, err := s.Tokens.Create(r.Context(), ttl, ask.Uses, ask.Description)
 	switch {
 	case errors.As(err, new(apierrors.APIStatus)):
@@ -131,6 +124,20 @@ func (s *Server) createToken(w http.ResponseWriter, r *http.Request, tr *trail) 
 	}
 	tr.entry.Name = token.ID
 	return writeJSON(w, http.StatusCreated, token)
+}
+
+// check says which field is out of bounds.
+func (ask NewTokenRequest) check() error {
+	const longest = int64(maxTokenTTL / time.Second)
+	switch {
+	case ask.TTLSeconds < 0 || ask.TTLSeconds > longest:
+		return fmt.Errorf("ttlSeconds: %d is not between 0 (for ever) and %d", ask.TTLSeconds, longest)
+	case ask.Uses > maxTokenUses:
+		return fmt.Errorf("uses: %d is more than %d; 0 means any number", ask.Uses, maxTokenUses)
+	case len(ask.Description) > maxTokenDescription:
+		return fmt.Errorf("description: it has more than %d bytes", maxTokenDescription)
+	}
+	return nil
 }
 
 func writeJSON(w http.ResponseWriter, code int, body any) error {

@@ -17,7 +17,8 @@ import (
 // wakes years in the past: a token that expires is not good then, for nobody knows whether it is.
 const clockSlack = time.Hour
 
-// unreported is how long a machine that has joined keeps its name without ever having said anything.
+// unreported is how long a machine that has joined keeps its name without ever having said anything. That it joined
+// longer than this in the future shows that the clock was wrong; nobody knows then how long ago it was.
 const unreported = time.Hour
 
 // judge decides about a proof, and says what has to be stored before the verdict may go out.
@@ -40,7 +41,7 @@ func judge(view change.View, now clock.Now, ask message.JoinAsk, proof message.J
 			// Its Node was deleted: the name is free.
 		case held.Key == ask.Key:
 			return message.Joined, nil // the verdict was lost
-		case held.Node == "" && now.Wall.After(time.Unix(held.Joined, 0).Add(unreported)):
+		case held.Node == "" && now.Wall.Sub(time.Unix(held.Joined, 0)).Abs() > unreported:
 			// It was never seen, and has no Node that somebody could delete: its card may have been written anew.
 		default:
 			if refusal := token.Refuses(now.Wall); refusal != "" {

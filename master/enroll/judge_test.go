@@ -102,6 +102,7 @@ func TestWhoHasAName(t *testing.T) {
 		"joined an hour ago":              {resource.NodeKey{Key: other, Joined: now.Add(-unreported).Unix()}, message.NameTaken, 0},
 		"joined before, never seen":       {resource.NodeKey{Key: other, Joined: now.Add(-unreported - time.Second).Unix()}, message.Joined, 1},
 		"joined later, by another clock":  {resource.NodeKey{Key: other, Joined: now.Add(time.Hour).Unix()}, message.NameTaken, 0},
+		"joined in 2038, by a wrong one":  {resource.NodeKey{Key: other, Joined: 1 << 31}, message.Joined, 1},
 		"removed":                         {resource.NodeKey{Key: other, Node: "uid", Revoked: 7}, message.Joined, 1},
 		"removed, with the same key":      {resource.NodeKey{Key: ask.Key, Node: "uid", Revoked: 7}, message.Joined, 1},
 		"the same, whose verdict is lost": {resource.NodeKey{Key: ask.Key, Node: "uid"}, message.Joined, 0},
