@@ -120,8 +120,14 @@ func usable(data []byte, id identity, server string, now time.Time) bool {
 	return now.Before(pair.Leaf.NotAfter.Add(-ca.ServerLifetime))
 }
 
-// greet tells a new cluster's administrator what to do next.
-func greet(w io.Writer, dir, cluster, token string) {
+// greet tells a new cluster's administrator what to do next, in systemd's journal without the token: others than root
+// read that, and it is kept.
+func greet(w io.Writer, journal bool, dir, cluster, token string) {
+	if journal {
+		fmt.Fprintf(w, "The cluster %q is new. The token with which machines join it within %s is in %s, the administrator's kubeconfig is %s.\n",
+			cluster, firstTokenTTL, filepath.Join(dir, joinFile), filepath.Join(dir, kubeconfigFile))
+		return
+	}
 	fmt.Fprintf(w, `
 The cluster %q is new. A machine with containerd joins it with
 

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/journal"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/skerry-edge/skerry/master/apiserver"
@@ -233,7 +234,8 @@ func (s *Server) Run(ctx context.Context) (err error) {
 	log.Info().Str("version", daemon.Version).Str("cluster", s.config.Cluster).Str("api", s.apiListener.Addr().String()).
 		Stringer("epoch", s.store.Epoch()).Msg("the master serves")
 	if token != "" {
-		greet(s.daemon.Stdout, s.config.DataDir, s.config.Cluster, token)
+		inJournal, err := journal.StdoutIsJournalStream()
+		greet(s.daemon.Stdout, inJournal || err != nil, s.config.DataDir, s.config.Cluster, token)
 	}
 	s.daemon.Ready()
 	err = parts.Wait()

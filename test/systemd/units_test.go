@@ -141,6 +141,9 @@ func startAgent(m *machine) {
 	token := m.run("cat", "/var/lib/skerry/master/join-token")
 	m.write("/etc/skerry/agent.yaml", "join: "+token+"\n")
 	m.run("systemctl", "enable", "--now", agent)
+	if said := m.journal(master); strings.Contains(said, token) || !strings.Contains(said, "is in /var/lib/skerry/master/join-token") {
+		m.Errorf("the journal has the join token, or no word of where it is:\n%s", said)
+	}
 	m.untilPrints("True", "edgectl", "get", "node", "machine", "-o", `jsonpath={.status.conditions[?(@.type=="Ready")].status}`)
 	m.second("skerry-agent", "error: data directory /var/lib/skerry/agent is in use by another skerry-agent")
 	if said := m.journal(agent); strings.Contains(said, token) {
