@@ -259,6 +259,7 @@ func TestLabels(t *testing.T) {
 	t.Parallel()
 	for label, ok := range map[[2]string]bool{
 		{"site", "roof"}: true, {"example.com/site", ""}: true, {"", "x"}: false, {"site", "a b"}: false, {"a/b/c", "x"}: false,
+		{"node-restriction.kubernetes.io/x", "x"}: false,
 	} {
 		if err := checkLabel(label[0], label[1]); (err == nil) != ok {
 			t.Errorf("%v: %v", label, err)

@@ -83,6 +83,9 @@ func (c *Config) Check(f *daemon.Flags) error {
 	return nil
 }
 
+// restrictedDomain is that of labels which are for administrators alone.
+const restrictedDomain = "node-restriction.kubernetes.io"
+
 func checkLabel(key, value string) error {
 	problems := validation.IsQualifiedName(key)
 	if len(problems) == 0 {
@@ -90,6 +93,9 @@ func checkLabel(key, value string) error {
 	}
 	if len(problems) > 0 {
 		return fmt.Errorf("%s=%s is no label: %s", key, value, problems[0])
+	}
+	if domain, _, _ := strings.Cut(key, "/"); domain == restrictedDomain || strings.HasSuffix(domain, "."+restrictedDomain) {
+		return fmt.Errorf("%s: the master takes no label of %s from a node; set it with edgectl label node", key, restrictedDomain)
 	}
 	return nil
 }

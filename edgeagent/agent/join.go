@@ -79,12 +79,16 @@ func (a *Agent) passOver() {
 		a.daemon.Log.Warn().Msg("--join has the token that this node joined with before it was removed from the cluster, and is not looked at: it needs a new one")
 		return
 	}
-	if token, err := readJoin(a.config); err == nil && token.Exchange != a.keys.id.Exchange {
+	token, err := readJoin(a.config)
+	switch anew := "stop the agent, remove the file identity in " + a.config.DataDir + ", and start it again"; {
+	case err == nil && token.Exchange != a.keys.id.Exchange:
 		a.daemon.Log.Warn().Str("cluster", a.keys.id.Cluster).Msg("--join is of another cluster, or of this one after it was set up anew, and is not looked at: " +
-			"this node has joined before. To leave that cluster, stop the agent, remove the file identity in " + a.config.DataDir + ", and start it again")
-		return
+			"this node has joined before. To leave that cluster, " + anew)
+	case err == nil && token.ID() != a.keys.id.With:
+		a.daemon.Log.Info().Msg("this node has joined before; --join is not looked at. If the master no longer knows this node's key, delete the node, " + anew)
+	default:
+		a.daemon.Log.Info().Msg("this node has joined before; --join is not looked at")
 	}
-	a.daemon.Log.Info().Msg("this node has joined before; --join is not looked at")
 }
 
 // converse runs the connection as long as the attempt goes on. There is no verdict when ctx has ended.

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 
 	"github.com/skerry-edge/skerry/master/resource"
 )
@@ -60,17 +61,37 @@ func mergeNode(node, reported *corev1.Node) {
 	mergeLabels(node, reported.Labels)
 }
 
+// maxAgentLabels bounds how many labels an agent may report; it has a few of its own, and those of its flag.
+const maxAgentLabels = 64
+
+// agentMay reports whether an agent may set a label. One under node-restriction.kubernetes.io is for administrators
+// alone, as in Kubernetes, so that nodes can't draw pods to themselves that select it; one that is no label would keep
+// everybody from changing the Node.
+func agentMay(key, value string) bool {
+	domain, _, _ := strings.Cut(key, "/")
+	restricted := domain == restrictedDomain || strings.HasSuffix(domain, "."+restrictedDomain)
+	return !restricted && len(validation.IsQualifiedName(key)) == 0 && len(validation.IsValidLabelValue(value)) == 0
+}
+
+const restrictedDomain = "node-restriction.kubernetes.io"
+
 // mergeLabels sets the labels that the agent reports and removes those that it set before and reports no more. A
 // label that is there and was not set by the agent is a user's, and stays.
 func mergeLabels(node *corev1.Node, reported map[string]string) {
 	before := strings.FieldsFunc(node.Annotations[agentLabels], func(r rune) bool { return r == ',' })
 	for _, key := range before {
-		if _, still := reported[key]; !still {
+		if value, still := reported[key]; !still || !agentMay(key, value) {
 			delete(node.Labels, key)
 		}
 	}
 	var own []string
 	for _, key := range slices.Sorted(maps.Keys(reported)) {
+		if len(own) == maxAgentLabels {
+			break
+		}
+		if !agentMay(key, reported[key]) {
+			continue
+		}
 		if _, exists := node.Labels[key]; exists && !slices.Contains(before, key) {
 			continue
 		}

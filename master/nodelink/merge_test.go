@@ -1,6 +1,7 @@
 package nodelink
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -119,6 +120,11 @@ func TestMergeLabels(t *testing.T) {
 		"a user's stays, alone":                {labels{"zone": "u"}, "", labels{"zone": "n"}, labels{"zone": "u"}, ""},
 		"a user's outlives the agent's report": {labels{"zone": "u", "a": "1"}, "a", nil, labels{"zone": "u"}, ""},
 		"one that a user removed comes back":   {labels{}, "a", labels{"a": "1"}, labels{"a": "1"}, "a"},
+		"no key makes others its own":          {labels{"zone": "u"}, "", labels{"b,zone": "n", "a": "1"}, labels{"zone": "u", "a": "1"}, "a"},
+		"no label that is none":                {nil, "", labels{"a": "1", "-": "1", "b": "two words", "": ""}, labels{"a": "1"}, "a"},
+		"no label that is for administrators": {nil, "", labels{
+			"a": "1", "node-restriction.kubernetes.io/vault": "1", "x.node-restriction.kubernetes.io/vault": "1",
+		}, labels{"a": "1"}, "a"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			node := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Labels: test.before}}
@@ -133,5 +139,18 @@ func TestMergeLabels(t *testing.T) {
 				t.Errorf("the agent's are %q, want %q", got, test.wantAgent)
 			}
 		})
+	}
+}
+
+// An agent reports no more labels than a Node has room for.
+func TestMergeManyLabels(t *testing.T) {
+	reported := map[string]string{}
+	for i := range 10 * maxAgentLabels {
+		reported[fmt.Sprintf("l%d", i)] = ""
+	}
+	node := &corev1.Node{}
+	mergeLabels(node, reported)
+	if len(node.Labels) != maxAgentLabels {
+		t.Errorf("the node has %d labels, want %d", len(node.Labels), maxAgentLabels)
 	}
 }
