@@ -233,10 +233,7 @@ func stopAgent(m *machine) {
 	m.run("systemctl", "stop", agent)
 	m.serves()
 	m.run("systemctl", "start", agent)
-	m.run("edgectl", "exec", "all", "--", "/probe", "print", "hello")
-	if after := m.container(); after != before {
-		m.Errorf("the container was %s and is %s", before, after)
-	}
+	m.obeysWith(before)
 }
 
 func killDaemons(m *machine) {
@@ -247,6 +244,12 @@ func killDaemons(m *machine) {
 	for _, unit := range []string{agent, master} {
 		m.untilPrints("1 active", "sh", "-c", "echo $(systemctl show --value --property=NRestarts,ActiveState "+unit+")")
 	}
+	m.obeysWith(before)
+}
+
+// obeysWith waits until the node does what it is told again, with the container that it had.
+func (m *machine) obeysWith(before string) {
+	m.Helper()
 	m.until("the node obeys again", func() (bool, string) {
 		out, err := m.try("", "edgectl", "exec", "all", "--", "/probe", "print", "hello")
 		return out == "hello\n", fmt.Sprint(out, err)
@@ -257,6 +260,7 @@ func killDaemons(m *machine) {
 }
 
 func hang(m *machine) {
+	before := m.container()
 	for _, unit := range []string{master, agent} {
 		m.write("/etc/systemd/system/"+unit+".d/soon.conf", "[Service]\nWatchdogSec=3\nRestartSec=100ms\n")
 		m.run("systemctl", "daemon-reload")
@@ -272,12 +276,14 @@ func hang(m *machine) {
 			m.Errorf("the journal of %s has no word of the watchdog:\n%s", unit, said)
 		}
 	}
+	m.obeysWith(before)
 }
 
 // refusals are what the kernel says where a unit forbids what its program needs.
 var refusals = regexp.MustCompile(`(?i)permission denied|operation not permitted|read-only file system`)
 
 func nothingRefused(m *machine) {
+	m.run("grep", "-q", "skerry-admin", "/var/lib/skerry/master/audit.log")
 	for _, unit := range []string{master, agent} {
 		if line := refusals.FindString(m.journal(unit)); line != "" {
 			m.Errorf("the journal of %s has: %s", unit, line)
