@@ -181,7 +181,7 @@ func (s *Server) assembleBus(topics protocol.Topics, certificates *certificates,
 		Topics: topics, Cluster: s.config.Cluster, Listener: listener,
 		TLS:      &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certificates.get},
 		Accounts: newAccounts(s.store, s.id.keys.Exchange, s.config.Cluster),
-		Clock: daemon.Clock, Log: s.daemon.Log, Registry: s.daemon.Registry,
+		Clock:    daemon.Clock, Log: s.daemon.Log, Registry: s.daemon.Registry,
 	})
 	if err != nil {
 		return errors.Join(err, listener.Close())
