@@ -246,3 +246,21 @@ func TestTheBrokersOwnerGetsNothing(t *testing.T) {
 		})
 	}
 }
+
+// A node that offers one key after the other costs the master no more than a write each half interval: nobody has to
+// wait for its disk.
+func TestAFloodOfKeys(t *testing.T) {
+	m := attacked(t)
+	box, before := m.n2.keys.Box(), m.store.View().Rev()
+	for i := range 1000 {
+		offer := message.Response{NextKey: &message.NewKey{Key: [32]byte{9, byte(i), byte(i >> 8)}}}
+		m.put("n2", protocol.Response, box.Seal(m.topic("n2", protocol.Response), m.n2.self, m.self, 1<<40+uint64(i), message.Encode(offer)))
+	}
+	m.advance(time.Second)
+	if next := m.keyOf("n2").Next; next == [32]byte{} {
+		t.Error("not even the first key was stored")
+	}
+	if writes := m.store.View().Rev() - before; writes > 10 {
+		t.Errorf("%d writes", writes)
+	}
+}

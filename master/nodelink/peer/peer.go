@@ -33,12 +33,14 @@ type Peer struct {
 	status    message.Digest
 	announced connection // the newest connection that any run announced
 	asked     map[question]clock.Now
+	offered   [32]byte // the next key that was stored last
 }
 
 // question is something that the node is asked for, or told.
 type question struct {
 	resync  message.Resync
 	key     bool // a new one
+	kept    bool // that another one than before is stored
 	removed bool // that it was
 }
 
@@ -273,7 +275,7 @@ func (p *Peer) response(now clock.Now, in Input, m message.Response, facts Facts
 	if m.WantDesired != nil {
 		effects = append(effects, p.publish(now, facts, repeatGap, "the node asks for it")...)
 	}
-	if m.NextKey != nil && !in.Next { // one key after the other
+	if m.NextKey != nil && !in.Next && p.mayKeep(now, facts, m.NextKey.Key) { // one key after the other
 		effects = append(effects, KeepKey{m.NextKey.Key})
 	}
 	if m.Frame != nil {
@@ -330,6 +332,15 @@ func (p *Peer) mayAsk(now clock.Now, facts Facts, q question) bool {
 		p.asked = map[question]clock.Now{}
 	}
 	p.asked[q] = now
+	return true
+}
+
+// mayKeep allows a key that is offered again, and another one at most twice an interval: each of those is a write.
+func (p *Peer) mayKeep(now clock.Now, facts Facts, key [32]byte) bool {
+	if key != p.offered && !p.mayAsk(now, facts, question{kept: true}) {
+		return false
+	}
+	p.offered = key
 	return true
 }
 
