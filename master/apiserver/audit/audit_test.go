@@ -26,7 +26,6 @@ type book struct {
 	now      clock.Now
 	said     bytes.Buffer
 	registry *prometheus.Registry
-	end      func()
 }
 
 func open(t *testing.T, edit ...func(*Config)) *book {
