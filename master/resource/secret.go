@@ -95,7 +95,7 @@ func validateSecret(s, old *corev1.Secret) field.ErrorList {
 	}
 	switch s.Type {
 	case corev1.SecretTypeServiceAccountToken:
-		errs = append(errs, field.Forbidden(field.NewPath("type"), NotSupported+": no service account has a token here"))
+		errs = append(errs, field.Forbidden(field.NewPath("type"), NotSupported+": no token lies in a Secret; kubectl create token makes one"))
 	case corev1.SecretTypeDockercfg, corev1.SecretTypeDockerConfigJson:
 		for _, key := range secretKeys[s.Type] {
 			if value, ok := s.Data[key]; ok && !json.Valid(value) {

@@ -150,7 +150,7 @@ func TestValidateCreate(t *testing.T) {
 		{"a secret that is no login", Secrets, "metadata: {name: s, namespace: ns}\ntype: kubernetes.io/dockerconfigjson\nstringData: {.dockerconfigjson: hush}", []string{
 			`data[.dockerconfigjson]: Invalid value: "<secret contents redacted>": is not valid JSON`}},
 		{"a token nobody fills in", Secrets, "metadata: {name: s, namespace: ns}\ntype: kubernetes.io/service-account-token", []string{
-			"type: Forbidden: not supported by skerry: no service account has a token here"}},
+			"type: Forbidden: not supported by skerry: no token lies in a Secret; kubectl create token makes one"}},
 		{"volumes", Pods, podWith("volumes: [{name: v}, {name: v, emptyDir: {}, secret: {}}, {name: w, configMap: {defaultMode: 512, items: [{path: ../x}, {key: k, path: /x}, {key: k, path: ..x}]}}, {name: h, hostPath: {path: /a/../b, type: Pipe}}, {name: e, emptyDir: {sizeLimit: 1Gi}}, {name: p, projected: {sources: [{}, {secret: {name: s, items: [{key: a, path: p}, {key: b, path: p}]}}]}}]", ""), []string{
 			`spec.volumes[1].name: Duplicate value: "v"`,
 			"spec.volumes[1].secret: Forbidden: may not specify more than 1 volume type",

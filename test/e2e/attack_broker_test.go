@@ -72,7 +72,7 @@ func besiege(t *testing.T) *besieged {
 }
 
 // start starts a program that ends with the test.
-func (b *besieged) start(program string, args ...string) {
+func (b *besieged) start(program string, args ...string) *exec.Cmd {
 	b.Helper()
 	cmd := exec.Command(filepath.Join(binaries, program), args...)
 	log := &syncBuffer{}
@@ -87,6 +87,7 @@ func (b *besieged) start(program string, args ...string) {
 			b.Logf("--- %s\n%s", program, log)
 		}
 	})
+	return cmd
 }
 
 // syncBuffer is what a program says.
@@ -114,10 +115,14 @@ func (b *besieged) until(what string, check func() (bool, string)) {
 	}
 }
 
+// edgectl runs as the administrator, unless args name another kubeconfig behind.
+func (b *besieged) edgectl(args ...string) *exec.Cmd {
+	return exec.Command(filepath.Join(binaries, "edgectl"), append([]string{"--kubeconfig", filepath.Join(b.dir, "master", "admin.kubeconfig")}, args...)...)
+}
+
 // try runs edgectl as the administrator.
 func (b *besieged) try(args ...string) (string, error) {
-	cmd := exec.Command(filepath.Join(binaries, "edgectl"), append(args, "--kubeconfig", filepath.Join(b.dir, "master", "admin.kubeconfig"))...)
-	out, err := cmd.CombinedOutput()
+	out, err := b.edgectl(args...).CombinedOutput()
 	if err != nil {
 		err = fmt.Errorf("%w: %s", err, out)
 	}
