@@ -74,6 +74,7 @@ func (l *Lab) Close() error {
 	}
 	l.processes = nil
 	failed = append(failed, l.removeNetwork(), unmountBelow(l.Dir))
+	l.removeGroups()
 	l.starter.close()
 	return errors.Join(failed...)
 }

@@ -3,11 +3,10 @@ package systemd
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -62,6 +61,9 @@ func boot(t *testing.T, source, bin string) *machine {
 	}
 	cmd := exec.Command(script, group, dir, source, bin)
 	cmd.Stdout, cmd.Stderr = log, log
+	// Should the test itself be killed, the machine ends with it. The death signal comes with the end of this thread.
+	runtime.LockOSThread()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +79,7 @@ func boot(t *testing.T, source, bin string) *machine {
 			_ = cmd.Process.Kill()
 		}
 		_ = cmd.Wait() // killed, or why it could not boot is on the console
-		if err := removeGroups(group); err != nil {
+		if err := lab.RemoveGroups(group, 20*time.Second); err != nil {
 			t.Error(err)
 		}
 		if err := os.Remove(dir); err != nil { // what was in it was in memory
@@ -105,31 +107,6 @@ func boot(t *testing.T, source, bin string) *machine {
 		return state == "running", fmt.Sprint(state, " ", err)
 	})
 	return m
-}
-
-// removeGroups removes the machine's cgroups of all controllers, innermost first, once the kernel has let go of them.
-func removeGroups(name string) error {
-	tops, err := filepath.Glob("/sys/fs/cgroup/*/" + name)
-	if err != nil {
-		return err
-	}
-	_, err = lab.Until("the machine's cgroups are gone", 20*time.Second, func() (bool, string) {
-		var left error
-		for _, top := range append(tops, "/sys/fs/cgroup/"+name) {
-			var groups []string
-			_ = filepath.WalkDir(top, func(path string, e fs.DirEntry, err error) error {
-				if err == nil && e.IsDir() {
-					groups = append(groups, path)
-				}
-				return nil
-			})
-			for _, group := range slices.Backward(groups) {
-				left = errors.Join(left, syscall.Rmdir(group))
-			}
-		}
-		return left == nil, fmt.Sprint(left)
-	})
-	return err
 }
 
 // command is a program in the machine that has not been started.
