@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"strings"
@@ -110,4 +111,19 @@ func TestAMasterOnAFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.apply(manifest("new"))
+
+	// The audit log may lack lines of the time without room, but has no half of one.
+	f.until("the audit log has what came after", func() (bool, string) {
+		log, err := os.ReadFile(filepath.Join(dir, "audit.log"))
+		return strings.Contains(string(log), `"name":"new","code":201`), seen(string(log), err)
+	})
+	log, err := os.ReadFile(filepath.Join(dir, "audit.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(log)) {
+		if !json.Valid([]byte(line)) {
+			t.Errorf("the audit log has the line %q", line)
+		}
+	}
 }

@@ -69,7 +69,7 @@ func newWorld(t *testing.T) *world {
 	dir := t.TempDir()
 	return &world{t: t, dir: dir, config: server.Config{
 		DataDir: filepath.Join(dir, "master"), Cluster: "test", APIListen: freePort(t), MQTTListen: freePort(t),
-		Heartbeat: time.Second, NodeTimeout: 3 * time.Second, SuspectTimeout: 2 * time.Second,
+		AuditLog: "audit.log", Heartbeat: time.Second, NodeTimeout: 3 * time.Second, SuspectTimeout: 2 * time.Second,
 	}}
 }
 

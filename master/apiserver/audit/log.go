@@ -29,6 +29,12 @@ const (
 	DefaultKeep     = 4
 )
 
+// Why lines are lost.
+const (
+	lostToQueue = "queue" // they came faster than they could be written
+	lostToDisk  = "disk"
+)
+
 const (
 	maxQueue = 1024     // entries
 	maxBatch = 64 << 10 // bytes written at once, about
@@ -64,6 +70,9 @@ func New(c Config) (*Log, error) {
 		lost: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "skerry_audit_lost_total",
 			Help: "Lines that the audit log lacks, by why: the disk took none, or they came too fast."}, []string{"why"}),
 	}
+	for _, why := range []string{lostToQueue, lostToDisk} { // so that they are there, as 0, before it happens
+		l.lost.WithLabelValues(why)
+	}
 	if c.Metrics != nil {
 		for _, m := range []prometheus.Collector{l.written, l.lost} {
 			if err := c.Metrics.Register(m); err != nil {
@@ -94,7 +103,7 @@ func (l *Log) Record(e Entry) {
 	select {
 	case l.queue <- e:
 	default:
-		l.lost.WithLabelValues("queue").Inc()
+		l.lost.WithLabelValues(lostToQueue).Inc()
 	}
 }
 
@@ -144,7 +153,7 @@ func (l *Log) write(e Entry) {
 			l.config.Log.Info().Msg("the audit log is written again")
 		}
 	default:
-		l.lost.WithLabelValues("disk").Add(float64(lines))
+		l.lost.WithLabelValues(lostToDisk).Add(float64(lines))
 		if !l.failing {
 			l.config.Log.Error().Err(err).Msg("the audit log can't be written; the API goes on, and lines are lost until there is room")
 		}
