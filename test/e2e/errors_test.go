@@ -47,6 +47,8 @@ func TestErrorsAtTheStart(t *testing.T) {
 		{"unknown flag", master("--bogus"), 2, []string{"bogus"}},
 		{"bad duration", master("--node-timeout=soon"), 2, []string{"node-timeout", "soon"}},
 		{"timeout below the interval", master("--heartbeat-interval=10s", "--node-timeout=5s"), 2, []string{"node-timeout", "heartbeat-interval"}},
+		{"addresses of pods that are somebody else's", master("--pod-cidr=8.8.0.0/16"), 2, []string{"pod-cidr", "8.8.0.0/16", "private"}},
+		{"the master's address among those of pods", master("--pod-cidr=10.0.0.0/8", "--advertise=10.1.2.3"), 2, []string{"pod-cidr", "10.1.2.3", "advertise"}},
 		{"bad address", master("--api-listen=nowhere"), 2, []string{"api-listen", "nowhere"}},
 		{"broker of an unknown kind", master("--broker=ftp://x"), 2, []string{"broker", "ftp"}},
 		{"broken YAML", master("--config", file("broken.yaml", "api-listen: [")), 2, []string{"broken.yaml"}},

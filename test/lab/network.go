@@ -123,6 +123,34 @@ func removeVolatile(dataDir string) error {
 	return os.RemoveAll(dir)
 }
 
+// LoseVolatile takes away what a reboot would, after the agent and its containers have ended: what the agent keeps until
+// then, the links it has made, and its rules.
+func (a *Agent) LoseVolatile() error {
+	if err := removeVolatile(a.DataDir); err != nil {
+		return err
+	}
+	for _, kind := range []string{"bridge", "veth"} {
+		out, err := a.Host.Command("ip", "-o", "link", "show", "type", kind).Output()
+		if err != nil {
+			return fmt.Errorf("list the links of %s: %w", a.Host.Name, err)
+		}
+		for line := range strings.Lines(string(out)) { // 3: name@if2: <flags> …
+			name, _, _ := strings.Cut(strings.Fields(line)[1], "@")
+			name = strings.TrimSuffix(name, ":")
+			if name == "eth0" { // the one way out, made by AddHost
+				continue
+			}
+			if said, err := a.Host.Command("ip", "link", "delete", name).CombinedOutput(); err != nil && !strings.Contains(string(said), "Cannot find device") {
+				return fmt.Errorf("delete %s of %s: %w: %s", name, a.Host.Name, err, said)
+			}
+		}
+	}
+	if said, err := a.Host.Command("iptables", "-t", "nat", "-F").CombinedOutput(); err != nil {
+		return fmt.Errorf("flush the rules of %s: %w: %s", a.Host.Name, err, said)
+	}
+	return nil
+}
+
 // ip runs ip(8) with each of the argument lines, until one fails.
 func (l *Lab) ip(lines []string) error {
 	for _, line := range lines {
