@@ -406,7 +406,7 @@ func TestSlowloris(t *testing.T) {
 		gauges[f.GetName()] = f.Metric[0].GetGauge().GetValue()
 	}
 	open, unknown := gauges["skerry_api_connections"], gauges["skerry_api_connections_unknown"]
-	if open > 40 || open-unknown != 2 {
+	if open > 70 || open-unknown != 2 {
 		t.Errorf("%v connections are open, %v of them of strangers", open, unknown)
 	}
 }

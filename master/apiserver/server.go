@@ -75,10 +75,10 @@ const (
 )
 
 // Bounds of connections whose clients have not said yet who they are, see package gate. The grace is for machines that
-// start a dozen of kubectl at once.
+// start dozens of kubectl at once.
 const (
-	maxStrangers     = 128
-	maxStrangersFrom = 32 // one address
+	maxStrangers     = 256
+	maxStrangersFrom = 64 // one address
 	strangersGrace   = time.Second
 )
 

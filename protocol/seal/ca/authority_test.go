@@ -7,6 +7,8 @@ import (
 	"crypto/x509"
 	"testing"
 	"time"
+
+	"github.com/skerry-edge/skerry/protocol/seal"
 )
 
 func newAuthority(t *testing.T) *Authority {
@@ -146,6 +148,40 @@ func TestSignedClients(t *testing.T) {
 		if !key.PublicKey.Equal(leaf.PublicKey) || leaf.IsCA || leaf.Subject.CommonName != "alice" || len(leaf.Subject.Organization) != 2 {
 			t.Errorf("%s: it is of %v", name, leaf.Subject)
 		}
+	}
+}
+
+// An authority may get another certificate, as long as it has the same key: nodes know the key's hash, and what it has
+// signed stays good.
+func TestAnotherCertificateOfTheSameKey(t *testing.T) {
+	t.Parallel()
+	a := newAuthority(t)
+	leaf, err := a.Server(rand.Reader, []string{"localhost"}, time.Date(2030, 6, 1, 0, 0, 0, 0, time.UTC))
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := *a.Certificate
+	template.SerialNumber = leaf.Leaf.SerialNumber
+	template.NotAfter = time.Date(2099, 1, 1, 0, 0, 0, 0, time.UTC)
+	der, err := x509.CreateCertificate(rand.Reader, &template, &template, a.Key.Public(), a.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	renewed, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := Load(renewed, a.Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(again.Certificate)
+	if _, err := leaf.Leaf.Verify(x509.VerifyOptions{Roots: roots, DNSName: "localhost", CurrentTime: time.Unix(5, 0)}); err != nil {
+		t.Errorf("what was signed before: %v", err)
+	}
+	if seal.HashCA(renewed) != seal.HashCA(a.Certificate) {
+		t.Error("nodes would not know it")
 	}
 }
 
