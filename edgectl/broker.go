@@ -31,21 +31,23 @@ var brokerKinds = []brokerKind{
 	{
 		"mosquitto", "Write configuration, passwords, access rules and certificate for mosquitto 2", "/etc/mosquitto/skerry",
 		brokerconfig.Mosquitto,
-		`On the broker's machine, as root:
+		`Copy %[1]s to the broker's machine, and there, as root:
   cp -r %[1]s/. %[2]s
   chown -R mosquitto: %[2]s
   mv %[2]s/skerry.conf /etc/mosquitto/conf.d/
   systemctl restart mosquitto
-For a node that joins later: write the files again, copy passwords and acl, and systemctl reload mosquitto.`,
+For a node that joins later: write the files again, and
+  cp %[1]s/passwords %[1]s/acl %[2]s && chown mosquitto: %[2]s/passwords %[2]s/acl && systemctl reload mosquitto`,
 	},
 	{
 		"nats", "Write a configuration with accounts and certificate for nats-server, 2.9 or newer", "/etc/nats-skerry",
 		brokerconfig.NATS,
-		`On the broker's machine, as root:
+		`Copy %[1]s to the broker's machine, and there, as root:
   cp -r %[1]s/. %[2]s
   chown -R nats: %[2]s
   nats-server -c %[2]s/nats.conf
-For a node that joins later: write the files again, copy nats.conf, and nats-server --signal reload.`,
+For a node that joins later: write the files again, and
+  cp %[1]s/nats.conf %[2]s && chown nats: %[2]s/nats.conf && nats-server --signal reload`,
 	},
 }
 

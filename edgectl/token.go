@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -50,7 +52,7 @@ func newTokenCommand(flags genericclioptions.RESTClientGetter, streams genericio
 }
 
 func newTokenCreate(flags genericclioptions.RESTClientGetter, streams genericiooptions.IOStreams) *cobra.Command {
-	var ttl time.Duration
+	good := lifetime(24 * time.Hour)
 	var uses uint32
 	var description, output string
 	c := &cobra.Command{
@@ -63,11 +65,12 @@ func newTokenCreate(flags genericclioptions.RESTClientGetter, streams genericioo
   edgectl token create --ttl 1h --uses 5 -o token`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			ttl := time.Duration(good)
 			switch {
 			case output != "line" && output != "token" && output != "json":
 				return fmt.Errorf("--output %q is none of line, token and json", output)
 			case ttl < 0 || ttl > 0 && ttl < time.Second:
-				return fmt.Errorf("--ttl %s is too short; 0 makes a token that never expires", ttl)
+				return fmt.Errorf("--ttl %s is too short: at least 1s, or 0 for a token that never expires", inWords(ttl))
 			}
 			body, err := json.Marshal(map[string]any{"ttlSeconds": int64(ttl / time.Second), "uses": uses, "description": description})
 			if err != nil {
@@ -80,7 +83,7 @@ func newTokenCreate(flags genericclioptions.RESTClientGetter, streams genericioo
 			return printToken(streams, data, output)
 		},
 	}
-	c.Flags().DurationVar(&ttl, "ttl", 24*time.Hour, "How long machines may join with it, as 1h or 168h; 0 means for ever")
+	c.Flags().Var(&good, "ttl", "How long machines may join with it, as 90m, 12h or 30d; 0 means for ever")
 	c.Flags().Uint32Var(&uses, "uses", 1, "How many machines may join with it; 0 means any number")
 	c.Flags().StringVar(&description, "description", "", "What it is for, for edgectl token list")
 	c.Flags().StringVarP(&output, "output", "o", "line", "What to print: line (the command that joins), token, or json")
@@ -157,9 +160,19 @@ func printTokens(out io.Writer, tokens []token, now time.Time) error {
 		if t.Uses != 0 {
 			uses = strconv.FormatUint(uint64(t.Uses), 10)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d of %s\t%s\t%s\t%s\n", t.ID, state, t.Used, uses, expires, duration.HumanDuration(now.Sub(t.Created)), t.Description)
+		fmt.Fprintf(w, "%s\t%s\t%d of %s\t%s\t%s\t%s\n", t.ID, state, t.Used, uses, expires, duration.HumanDuration(now.Sub(t.Created)), printable(t.Description))
 	}
 	return w.Flush()
+}
+
+// printable keeps what others wrote from steering the terminal.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return '�'
+		}
+		return r
+	}, text)
 }
 
 func newTokenRevoke(flags genericclioptions.RESTClientGetter, streams genericiooptions.IOStreams) *cobra.Command {

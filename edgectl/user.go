@@ -42,7 +42,7 @@ func newUserCommand(flags *genericclioptions.ConfigFlags, streams genericiooptio
 
 func newUserCreate(flags *genericclioptions.ConfigFlags, streams genericiooptions.IOStreams) *cobra.Command {
 	var groups []string
-	var ttl time.Duration
+	good := lifetime(30 * 24 * time.Hour)
 	c := &cobra.Command{
 		Use:   "create NAME",
 		Short: "Make a key and a certificate for a person, and print their kubeconfig",
@@ -61,8 +61,9 @@ func newUserCreate(flags *genericclioptions.ConfigFlags, streams genericiooption
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			if ttl < time.Second {
-				return fmt.Errorf("--ttl %s is too short", ttl)
+			ttl := time.Duration(good)
+			if ttl < 10*time.Minute || ttl > 365*24*time.Hour {
+				return fmt.Errorf("--ttl %s is not between 10m and 365d", inWords(ttl))
 			}
 			config, note, err := makeUser(c.Context(), flags, args[0], groups, ttl)
 			if err != nil {
@@ -74,7 +75,7 @@ func newUserCreate(flags *genericclioptions.ConfigFlags, streams genericiooption
 		},
 	}
 	c.Flags().StringSliceVar(&groups, "group", nil, "Groups of the person, such as skerry:viewers; may be repeated")
-	c.Flags().DurationVar(&ttl, "ttl", 30*24*time.Hour, "How long the certificate is good, from 10m to 8760h")
+	c.Flags().Var(&good, "ttl", "How long the certificate is good, from 10m to 365d")
 	return c
 }
 

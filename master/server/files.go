@@ -125,7 +125,7 @@ func usable(data []byte, id identity, server string, now time.Time) bool {
 func greet(w io.Writer, journal bool, dir, cluster, token string) {
 	if journal {
 		fmt.Fprintf(w, "The cluster %q is new. The token with which machines join it within %s is in %s, the administrator's kubeconfig is %s.\n",
-			cluster, firstTokenTTL, filepath.Join(dir, joinFile), filepath.Join(dir, kubeconfigFile))
+			cluster, "24 hours", filepath.Join(dir, joinFile), filepath.Join(dir, kubeconfigFile))
 		return
 	}
 	fmt.Fprintf(w, `
@@ -144,5 +144,5 @@ The administrator's kubeconfig is %s. To use it as yourself:
 
   mkdir -p ~/.kube && sudo install -m 600 -o "$(id -u)" -g "$(id -g)" %s ~/.kube/config
 
-`, cluster, token, firstTokenTTL, filepath.Join(dir, joinFile), filepath.Join(dir, kubeconfigFile), filepath.Join(dir, kubeconfigFile))
+`, cluster, token, "24 hours", filepath.Join(dir, joinFile), filepath.Join(dir, kubeconfigFile), filepath.Join(dir, kubeconfigFile))
 }

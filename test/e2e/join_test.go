@@ -83,7 +83,7 @@ func TestTokens(t *testing.T) {
 
 	f.contains(f.refused("", "token", "revoke", "nonsense"), "there is no join token nonsense")
 	f.contains(f.refused("", "token", "revoke"), "name the tokens to revoke")
-	f.contains(f.refused("", "token", "create", "--ttl", "-1h"), "--ttl -1h0m0s is too short")
+	f.contains(f.refused("", "token", "create", "--ttl", "-1h"), "--ttl -1h is too short")
 	f.contains(f.refused("", "token", "create", "--ttl", "1000000h"), "ttlSeconds")
 	f.contains(f.refused("", "token", "create", "--output", "yaml"), `--output "yaml" is none of`)
 	f.contains(f.tryJoin(spare, token[:len(token)-3]), "--join: the join token is cut off or mistyped")
