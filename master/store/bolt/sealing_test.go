@@ -325,6 +325,9 @@ func TestRotatingMayBeCutOff(t *testing.T) {
 		cmd := exec.Command(os.Args[0])
 		cmd.Env = append(os.Environ(), rotateDir+"="+dir, fmt.Sprintf("%s=%d", rotateMoment, n))
 		out, err := cmd.CombinedOutput()
+		if errors.Is(err, syscall.ENOEXEC) {
+			t.Skip("a program under qemu-user can't start itself, unless the kernel knows of qemu")
+		}
 		if err == nil {
 			if n < 5 {
 				t.Fatalf("there are only %d moments", n)
