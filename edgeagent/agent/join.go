@@ -98,9 +98,6 @@ func converse(ctx context.Context, bus *mqtt.Bus, attempt *join.Attempt) (messag
 	go func() { ended <- bus.Run(connection) }()
 	verdict, err := attempt.Run(ctx)
 	stop()
-	if ctx.Err() != nil {
-		err = nil
-	}
 	return verdict, errors.Join(err, <-ended)
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/skerry-edge/skerry/protocol/bus"
 	"github.com/skerry-edge/skerry/protocol/bus/sealed"
 	"github.com/skerry-edge/skerry/protocol/clock"
+	"github.com/skerry-edge/skerry/protocol/loop"
 	"github.com/skerry-edge/skerry/protocol/message"
 	"github.com/skerry-edge/skerry/protocol/seal"
 )
@@ -126,28 +127,26 @@ func (a *Attempt) Start() error {
 	return nil
 }
 
-// Run starts, and goes on until there is a verdict or the context ends.
+// Run starts, and goes on until there is a verdict or the context ends; then there is none.
 func (a *Attempt) Run(ctx context.Context) (message.JoinVerdict, error) {
 	if err := a.Start(); err != nil {
 		return "", err
 	}
-	for {
-		now := a.config.Clock()
-		next, verdict := a.Step(now)
-		if verdict != "" {
-			return verdict, nil
+	var verdict message.JoinVerdict
+	err := loop.Run(ctx, a.config.Clock, a.wake, func(now clock.Now) (next clock.Now, err error) {
+		if next, verdict = a.Step(now); verdict != "" {
+			err = errDone
 		}
-		timer := time.NewTimer(next.Since(now))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return "", ctx.Err()
-		case <-a.wake:
-			timer.Stop()
-		case <-timer.C:
-		}
+		return next, err
+	})
+	if errors.Is(err, errDone) {
+		err = nil
 	}
+	return verdict, err
 }
+
+// errDone ends the loop when there is a verdict.
+var errDone = errors.New("there is a verdict")
 
 // Step takes in what has arrived, asks when it is time, and says when to call again; or what the verdict is.
 func (a *Attempt) Step(now clock.Now) (next clock.Now, verdict message.JoinVerdict) {

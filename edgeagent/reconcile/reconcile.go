@@ -14,6 +14,7 @@ import (
 	"github.com/skerry-edge/skerry/edgeagent/plan"
 	"github.com/skerry-edge/skerry/edgeagent/pod"
 	"github.com/skerry-edge/skerry/protocol/clock"
+	"github.com/skerry-edge/skerry/protocol/loop"
 	"github.com/skerry-edge/skerry/protocol/message"
 )
 
@@ -258,17 +259,5 @@ func (r *Reconciler) Wake() {
 // Run steps until ctx ends. Containers go on running.
 func (r *Reconciler) Run(ctx context.Context) error {
 	defer r.hints.Close()
-	for {
-		now := r.cfg.Clock()
-		next := r.Step(now)
-		timer := time.NewTimer(max(0, next.Since(now)))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return nil
-		case <-r.woken:
-		case <-timer.C:
-		}
-		timer.Stop()
-	}
+	return loop.Run(ctx, r.cfg.Clock, r.woken, func(now clock.Now) (clock.Now, error) { return r.Step(now), nil })
 }

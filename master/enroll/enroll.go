@@ -19,6 +19,7 @@ import (
 	"github.com/skerry-edge/skerry/protocol/bus"
 	"github.com/skerry-edge/skerry/protocol/bus/sealed"
 	"github.com/skerry-edge/skerry/protocol/clock"
+	"github.com/skerry-edge/skerry/protocol/loop"
 	"github.com/skerry-edge/skerry/protocol/message"
 	"github.com/skerry-edge/skerry/protocol/seal"
 )
@@ -110,22 +111,7 @@ func (e *Enroller) Wake() {
 
 // Run calls Step whenever there is something to do, until the context ends.
 func (e *Enroller) Run(ctx context.Context) error {
-	for {
-		now := e.config.Clock()
-		next, err := e.Step(now)
-		if err != nil {
-			return err
-		}
-		timer := time.NewTimer(next.Since(now))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return nil
-		case <-e.wake:
-			timer.Stop()
-		case <-timer.C:
-		}
-	}
+	return loop.Run(ctx, e.config.Clock, e.wake, e.Step)
 }
 
 // Step takes in what has arrived and says when to call again at the latest. An error is final.

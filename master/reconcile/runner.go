@@ -10,6 +10,7 @@ import (
 	"github.com/skerry-edge/skerry/master/change"
 	"github.com/skerry-edge/skerry/master/store"
 	"github.com/skerry-edge/skerry/protocol/clock"
+	"github.com/skerry-edge/skerry/protocol/loop"
 )
 
 // Config configures a Runner.
@@ -100,19 +101,8 @@ func New(config Config) (*Runner, error) {
 
 // Run calls Step whenever there is something to do, until ctx ends.
 func (r *Runner) Run(ctx context.Context) error {
-	for {
-		now := r.config.Clock()
-		timer := time.NewTimer(r.step(ctx, now).Since(now))
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			r.stop()
-			return nil
-		case <-r.wake:
-			timer.Stop()
-		case <-timer.C:
-		}
-	}
+	defer r.stop()
+	return loop.Run(ctx, r.config.Clock, r.wake, func(now clock.Now) (clock.Now, error) { return r.step(ctx, now), nil })
 }
 
 // Step lets every planner see what was written, plan and commit, until nothing is left to do, and says when to
