@@ -132,40 +132,21 @@ func embedded(t *testing.T) *rig {
 }
 
 func mosquitto(t *testing.T) *rig {
-	binary, err := exec.LookPath("mosquitto")
-	if err != nil {
-		if binary = "/usr/sbin/mosquitto"; !exists(binary) {
-			t.Skip("mosquitto is not installed (apt-get install mosquitto)")
-		}
-	}
+	binary := program(t, "mosquitto")
 	a, certificate := authority(t)
-	dir := t.TempDir()
-	key, err := x509.MarshalPKCS8PrivateKey(certificate.PrivateKey)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var chain []byte
-	for _, der := range certificate.Certificate {
-		chain = append(chain, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
-	}
+	f := files{t, t.TempDir()}
+	chain, key := f.certificate(certificate)
 	address := freePort(t)
 	_, port, _ := net.SplitHostPort(address)
 	plain := freePort(t)
 	_, plainPort, _ := net.SplitHostPort(plain)
-	write := func(name string, data []byte) string {
-		path := filepath.Join(dir, name)
-		if err := os.WriteFile(path, data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return path
-	}
-	accounts := write("accounts", nil)
+	accounts := f.write("accounts", nil)
 	for user, secret := range map[string]string{"node-1": password, "node-2": password, "master": "the master's"} {
 		if out, err := exec.Command("mosquitto_passwd", "-b", accounts, user, secret).CombinedOutput(); err != nil {
 			t.Fatalf("%v: %s", err, out)
 		}
 	}
-	config := write("mosquitto.conf", fmt.Appendf(nil, `listener %s 127.0.0.1
+	config := f.write("mosquitto.conf", fmt.Appendf(nil, `listener %s 127.0.0.1
 listener %s 127.0.0.1
 allow_anonymous false
 password_file %s
@@ -174,27 +155,46 @@ keyfile %s
 acl_file %s
 user root
 `, plainPort, port, accounts,
-		write("chain.pem", chain), write("key.pem", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})),
-		write("acl", []byte("pattern readwrite skerry/test/n/%u/#\npattern read skerry/test/m/leader\nuser master\ntopic readwrite #\n"))))
+		chain, key,
+		f.write("acl", []byte("pattern readwrite skerry/test/n/%u/#\npattern read skerry/test/m/leader\nuser master\ntopic readwrite #\n"))))
 	r := &rig{url: "mqtts://" + address, plain: plain, pin: seal.HashCA(a.Certificate), user: "master", password: "the master's"}
+	r.runs(t, address, filepath.Join(f.dir, "log"), binary, "-c", config)
+	return r
+}
+
+// program is where a broker's program is; the test is skipped without it.
+func program(t *testing.T, name string) string {
+	t.Helper()
+	if path, err := exec.LookPath(name); err == nil {
+		return path
+	}
+	path := "/usr/sbin/" + name
+	if !exists(path) {
+		t.Skipf("%s is not installed (apt-get install %s)", name, name)
+	}
+	return path
+}
+
+// runs has a program be the broker at the address, until the test ends.
+func (r *rig) runs(t *testing.T, address, log, binary string, args ...string) {
 	r.start = func() {
 		listenAgain(t, address).Close()
-		cmd := exec.Command(binary, "-c", config)
-		log, err := os.Create(filepath.Join(dir, "log"))
+		cmd := exec.Command(binary, args...)
+		out, err := os.Create(log)
 		if err != nil {
 			t.Fatal(err)
 		}
-		cmd.Stderr = log
+		cmd.Stdout, cmd.Stderr = out, out
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
 		r.stop = func() {
 			cmd.Process.Kill()
 			cmd.Wait()
-			log.Close()
+			out.Close()
 			r.stop = func() {}
 		}
-		eventually(t, "mosquitto listens", func() bool {
+		eventually(t, filepath.Base(binary)+" listens", func() bool {
 			c, err := net.Dial("tcp", address)
 			if err == nil {
 				c.Close()
@@ -204,7 +204,35 @@ user root
 	}
 	r.start()
 	t.Cleanup(func() { r.stop() })
-	return r
+}
+
+// files writes what a broker reads into a directory.
+type files struct {
+	t   *testing.T
+	dir string
+}
+
+func (f files) write(name string, data []byte) string {
+	f.t.Helper()
+	path := filepath.Join(f.dir, name)
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		f.t.Fatal(err)
+	}
+	return path
+}
+
+// certificate writes a certificate with its chain, and its key.
+func (f files) certificate(c *tls.Certificate) (chain, key string) {
+	f.t.Helper()
+	der, err := x509.MarshalPKCS8PrivateKey(c.PrivateKey)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	var all []byte
+	for _, der := range c.Certificate {
+		all = append(all, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
+	}
+	return f.write("chain.pem", all), f.write("key.pem", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))
 }
 
 func exists(path string) bool { _, err := os.Stat(path); return err == nil }
