@@ -68,6 +68,13 @@ type Replicator interface {
 	Replicate(ctx context.Context, epoch change.Epoch, batch Batch) error
 }
 
+// Retractor is a Replicator that wants to know of batches which it took and which could not be written here after
+// all: nobody was told that they happened, and the other store must forget them.
+type Retractor interface {
+	// Retract is called before any further Replicate.
+	Retract(batch Batch)
+}
+
 // Index computes one index of a kind from an object's encoding. An empty result leaves the object out.
 // Indexes are data: the wiring hands them in, so that the store knows no kind by name.
 type Index struct {
