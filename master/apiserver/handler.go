@@ -50,6 +50,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 			}
 			defer release()
 		}
+		if r.URL.Path == mastersPath {
+			return s.serveMasters(out, r, u)
+		}
 		if r.URL.Path == brokerPath {
 			return s.serveBroker(out, r, u)
 		}

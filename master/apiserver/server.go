@@ -54,6 +54,9 @@ type Config struct {
 	// Broker are the accounts of a broker; nil: none.
 	Broker Broker
 
+	// Masters are those of the cluster; nil: this one is the only one.
+	Masters Masters
+
 	// Streams reaches the nodes, for logs; nil: there are none to be had.
 	Streams Streams
 	// StreamKeepAlive is how often both ends of a stream say that they are there, StreamPatience how long they

@@ -73,12 +73,8 @@ type Config struct {
 	CutOff  CutOff
 	// TTL of the election's lease; 0 means the constant.
 	TTL time.Duration
-	// Identity is the hash of the cluster's public keys.
-	Identity string
 	// Keys is the bundle of the cluster's keys, wrapped by the recovery key; it is put into etcd as it is. nil: none.
 	Keys []byte
-	// Self describes this master to the others; ID and Rev are filled in.
-	Self Master
 	// Lead is run while this master leads; the context ends when it doesn't any more. Its error ends Run.
 	Lead func(ctx context.Context) error
 	// Tell, if set, reports a change that people should know of as an Event; called while this master leads.

@@ -40,7 +40,7 @@ func (s *Sync) campaign(ctx context.Context, o overview, own change.Rev, start m
 	if o.meta == nil {
 		conditions = append(conditions, unchanged(l.meta(), 0))
 		writes = append(writes, clientv3.OpPut(l.meta(), encode(meta{
-			Format: formatNumber, Cluster: s.config.Cluster, Identity: s.config.Identity,
+			Format: formatNumber, Cluster: s.config.Cluster, Identity: s.identity,
 			Check: s.store.SealSetting(checkName, []byte(checkText)),
 		})))
 	}

@@ -59,8 +59,7 @@ func testKeys(t *testing.T) string {
 func newMaster(t *testing.T, name, keys string, urls ...string) *master {
 	t.Helper()
 	m := &master{t: t, name: name, dir: filepath.Join(t.TempDir(), name), config: Config{
-		Server: Server{Endpoints: urls}, Cluster: "test", TTL: testTTL, Identity: "id",
-		Self:  Master{Name: name, API: "https://" + name + ":6443"},
+		Server: Server{Endpoints: urls}, Cluster: "test", TTL: testTTL,
 		Clock: daemon.Clock, Logger: zerolog.New(zerolog.NewTestWriter(t)).Level(zerolog.InfoLevel).With().Str("master", name).Logger(),
 	}}
 	if err := os.MkdirAll(m.dir, 0o700); err != nil {
@@ -87,7 +86,7 @@ func (m *master) start() {
 		UserWrite: merge.UserWrite, Clock: daemon.Clock, Logger: zerolog.Nop(),
 	})
 	if err == nil {
-		err = m.sync.Attach(m.store)
+		err = m.sync.Attach(m.store, "id", Master{Name: m.name, API: "https://" + m.name + ":6443"})
 	}
 	if err != nil {
 		m.t.Fatal(err)

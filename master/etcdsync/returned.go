@@ -49,7 +49,7 @@ func (s *Sync) offer(ctx context.Context, journal []store.Entry) error {
 		rec, there := view.Get(e.Key)
 		rec.Key = e.Key
 		b := brought{Kind: e.Key.Kind, Namespace: e.Key.Namespace, Name: e.Key.Name, Replaced: e.Replaced, Newest: e.Newest,
-			User: true, Deleted: !there, Master: s.config.Self.Name}
+			User: true, Deleted: !there, Master: s.described.Name}
 		if there {
 			b.Value = s.store.SealValue(rec)
 		}

@@ -67,7 +67,7 @@ func (s *Sync) Synced() bool {
 
 // self describes this master as it is now.
 func (s *Sync) self() Master {
-	m := s.config.Self
+	m := s.described
 	m.ID = s.id
 	m.Rev, _ = s.store.Position()
 	return m

@@ -49,13 +49,15 @@ const (
 
 // Sync keeps a store and etcd the same. It is the store's Replicator.
 type Sync struct {
-	config Config
-	layout layout
-	store  Store
-	id     string
-	client *clientv3.Client // Run's, before its first use by Replicate
-	ready  chan struct{}    // closed when the store has a state to show
-	kick   chan struct{}    // makes Run look at etcd
+	config    Config
+	layout    layout
+	store     Store
+	id        string
+	identity  string
+	described Master           // this one, to the others
+	client    *clientv3.Client // Run's, before its first use by Replicate
+	ready     chan struct{}    // closed when the store has a state to show
+	kick      chan struct{}    // makes Run look at etcd
 
 	mu        sync.Mutex
 	state     State
@@ -101,9 +103,10 @@ func New(config Config) *Sync {
 	}
 }
 
-// Attach names the store, which was opened with the Sync as its Replicator, and to follow.
-func (s *Sync) Attach(local Store) error {
-	s.store = local
+// Attach names the store, which was opened with the Sync as its Replicator, and to follow. identity is the hash of the
+// cluster's public keys; self describes this master to the others, ID and Rev are filled in.
+func (s *Sync) Attach(local Store, identity string, self Master) error {
+	s.store, s.identity, s.described = local, identity, self
 	id, err := local.Meta(metaID)
 	if err == nil && id == nil {
 		var random [8]byte
@@ -116,7 +119,7 @@ func (s *Sync) Attach(local Store) error {
 		return fmt.Errorf("name this master: %w", err)
 	}
 	s.id = string(id)
-	s.config.Self.ID = s.id
+	s.described.ID = s.id
 	return s.register()
 }
 
@@ -220,7 +223,7 @@ func (s *Sync) checkCluster(o overview) error {
 		return nil
 	case o.meta.Format != formatNumber:
 		return fatal(fmt.Errorf("the cluster %s in etcd has format %d, which is not known here: use the skerry-master that wrote it, or a newer one", s.config.Cluster, o.meta.Format))
-	case o.meta.Identity != s.config.Identity:
+	case o.meta.Identity != s.identity:
 		return fatal(fmt.Errorf("etcd holds a cluster %q with other keys than this data directory: put cluster.pem, secrets.key and serviceaccounts.pem of that cluster there, or choose another --cluster-name", s.config.Cluster))
 	}
 	text, err := s.store.OpenSetting(checkName, o.meta.Check)

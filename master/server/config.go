@@ -29,6 +29,9 @@ type Config struct {
 	PodCIDR netip.Prefix
 
 	Heartbeat, NodeTimeout, SuspectTimeout time.Duration
+
+	// Etcd is where the state is kept besides the data directory; without endpoints: nowhere.
+	Etcd EtcdConfig
 }
 
 // settings is what nodes are told.
@@ -74,6 +77,7 @@ func (c *Config) Define(f *daemon.Flags) {
 		Usage: "addresses of pods: each node gets a /24 of it; none of them may be in use elsewhere in the nodes' networks"})
 	f.String(&c.AuditLog, nil, daemon.Flag{Name: "audit-log", Arg: "FILE", Default: "audit.log",
 		Usage: `file that says who did what through the API, at most 25 MB with the older ones beside it; a name without a slash is in --data-dir; "" turns it off`})
+	c.Etcd.define(f)
 	f.Duration(&c.Heartbeat, 500*time.Millisecond, daemon.Flag{Name: "heartbeat-interval", Arg: "DURATION", Default: "10s",
 		Usage: "how often a node says that it lives"})
 	f.Duration(&c.NodeTimeout, time.Second, daemon.Flag{Name: "node-timeout", Arg: "DURATION", Default: "30s",
@@ -93,6 +97,9 @@ func (c *Config) Check(f *daemon.Flags) error {
 		c.MQTTListen = ""
 	case c.MQTTListen == "":
 		return fmt.Errorf(`--mqtt-listen "" turns the embedded broker off, so --broker must name another`)
+	}
+	if err := c.Etcd.check(f); err != nil {
+		return err
 	}
 	for _, name := range c.Advertise {
 		if address, err := netip.ParseAddr(name); err == nil && c.PodCIDR.Contains(address) {

@@ -9,21 +9,17 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"strconv"
+	"sync/atomic"
 	"time"
 
-	"github.com/coreos/go-systemd/v22/journal"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/skerry-edge/skerry/master/apiserver"
 	"github.com/skerry-edge/skerry/master/apiserver/audit"
 	"github.com/skerry-edge/skerry/master/broker"
 	"github.com/skerry-edge/skerry/master/change"
-	"github.com/skerry-edge/skerry/master/controller/namespace"
-	"github.com/skerry-edge/skerry/master/controller/rbac"
-	"github.com/skerry-edge/skerry/master/enroll"
+	"github.com/skerry-edge/skerry/master/etcdsync"
 	"github.com/skerry-edge/skerry/master/nodelink"
-	"github.com/skerry-edge/skerry/master/reconcile"
 	"github.com/skerry-edge/skerry/master/resource"
 	"github.com/skerry-edge/skerry/master/store/bolt"
 	"github.com/skerry-edge/skerry/protocol"
@@ -51,24 +47,35 @@ type Server struct {
 
 	api    *apiserver.Server
 	audit  *audit.Log // nil: there is none
+	topics protocol.Topics
+	host   string // name of the machine
 	bus    bus.Bus
-	runBus func(context.Context) error // the embedded broker, or the connection to a foreign one
-	link   *nodelink.Link
-	enroll *enroll.Enroller
+	runBus func(context.Context) error   // the embedded broker, or the connection to a foreign one
+	broker *broker.Broker                // the embedded one; nil: there is none
+	link   atomic.Pointer[nodelink.Link] // while this master leads
 	tokens *tokens
-	runner *reconcile.Runner
 	mux    *mux.Mux
 	loops  struct{ link, runner, enroll *daemon.Loop }
+
+	sync     *etcdsync.Sync // nil: there is no etcd, and this master leads
+	prepared chan struct{}  // closed when what every cluster has is there
+	token    string         // the first join token, if this run has made it
 }
 
 // New opens the data directory and the ports, and puts the parts together.
-func New(config Config, d *daemon.Daemon) (*Server, error) {
+func New(ctx context.Context, config Config, d *daemon.Daemon) (*Server, error) {
 	if err := daemon.MakeDir(config.DataDir); err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, daemon: d, machine: machineAddresses()}
+	s := &Server{config: config, daemon: d, machine: machineAddresses(), prepared: make(chan struct{})}
+	files := bolt.Config{Dir: config.DataDir, Schema: resource.Schema(), Sealed: resource.Sealed(), Clock: daemon.Clock, Logger: d.Log}
+	if config.Etcd.used() {
+		if err := s.meetEtcd(ctx, &files); err != nil {
+			return nil, err
+		}
+	}
 	var err error
-	s.store, s.report, err = bolt.Open(bolt.Config{Dir: config.DataDir, Schema: resource.Schema(), Sealed: resource.Sealed(), Clock: daemon.Clock, Logger: d.Log})
+	s.store, s.report, err = bolt.Open(files)
 	if err != nil {
 		return nil, err
 	}
@@ -82,51 +89,23 @@ func (s *Server) assemble() (err error) {
 	if s.id, err = openIdentity(s.config.DataDir, s.config.Cluster); err != nil {
 		return err
 	}
-	topics, err := protocol.NewTopics(s.config.Cluster)
-	if err != nil {
+	if s.topics, err = protocol.NewTopics(s.config.Cluster); err != nil {
 		return daemon.Usage(err)
 	}
 	certificates := newCertificates(s.id.ca, s.config.names(s.machine), daemon.Clock, s.daemon.Log)
 	if s.apiListener, err = daemon.Listen("api-listen", s.config.APIListen); err != nil {
 		return err
 	}
-	host, err := os.Hostname()
-	if err != nil {
+	if s.host, err = os.Hostname(); err != nil {
 		return fmt.Errorf("read the host name: %w", err)
 	}
-	if err := s.assembleBus(topics, certificates, host); err != nil {
-		return err
-	}
-	run, err := newRun(s.store.Epoch())
-	if err != nil {
+	if err := s.assembleBus(s.topics, certificates, s.host); err != nil {
 		return err
 	}
 	s.loops.link, s.loops.runner = s.daemon.Health.Loop("the link to the nodes"), s.daemon.Health.Loop("the control loop")
-	s.mux = mux.New(mux.Config{
-		Send:       func(node string, frame []byte) error { return s.link.SendFrame(node, frame) },
-		Clock:      daemon.Clock,
-		Rand:       rand.Reader,
-		MaxStreams: maxStreams,
-	})
-	s.link = nodelink.New(nodelink.Config{
-		Store: s.store, Bus: s.bus, Topics: topics, Run: run, Master: host, Settings: s.config.settings(),
-		Cluster: s.config.Cluster, Key: s.id.keys.Exchange,
-		Sign:   func(message []byte) []byte { return s.id.sign(message) },
-		Frames: s.mux, Clock: s.loops.link.Clock(daemon.Clock), Rand: rand.Reader, Logger: s.daemon.Log, Registerer: s.daemon.Registry,
-	})
 	s.loops.enroll = s.daemon.Health.Loop("the loop that lets nodes join")
-	s.enroll = enroll.New(enroll.Config{
-		Store: s.store, Bus: s.bus, Topics: topics, Cluster: s.config.Cluster, Key: s.id.keys.Exchange, Run: run,
-		Clock: s.loops.enroll.Clock(daemon.Clock), Rand: rand.Reader, Logger: s.daemon.Log, Registerer: s.daemon.Registry,
-	})
+	s.mux = mux.New(mux.Config{Send: s.sendFrame, Clock: daemon.Clock, Rand: rand.Reader, MaxStreams: maxStreams})
 	if s.tokens, err = s.newTokens(); err != nil {
-		return err
-	}
-	s.runner, err = reconcile.New(reconcile.Config{
-		Store: s.store, Planners: planners(s.config, daemon.Clock()), Logger: s.daemon.Log,
-		Clock: s.loops.runner.Clock(daemon.Clock), Registerer: s.daemon.Registry,
-	})
-	if err != nil {
 		return err
 	}
 	accountKeys, err := openTokenKeys(s.config.DataDir)
@@ -136,12 +115,17 @@ func (s *Server) assemble() (err error) {
 	if s.audit, err = s.openAudit(); err != nil {
 		return err
 	}
+	leader, err := s.attachEtcd()
+	if err != nil {
+		return err
+	}
 	s.api, err = apiserver.New(apiserver.Config{
 		Store: s.store, Resources: resource.All, Clock: daemon.Clock, Log: s.daemon.Log, Metrics: s.daemon.Registry,
 		Certificate: certificates.get, Authority: s.id.ca, TokenKeys: &accountKeys, Audit: s.audit, Version: daemon.Version,
 		Ready:   func() error { _, err := s.daemon.Health.Ready(); return err },
 		Tokens:  s.tokens,
 		Broker:  brokerAccess{s.store, s.id},
+		Masters: leader,
 		Streams: s.mux, StreamKeepAlive: s.config.Heartbeat, StreamPatience: s.config.NodeTimeout,
 	})
 	return err
@@ -181,11 +165,13 @@ func (s *Server) assembleBus(topics protocol.Topics, certificates *certificates,
 		Topics: topics, Cluster: s.config.Cluster, Listener: listener,
 		TLS:      &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certificates.get},
 		Accounts: newAccounts(s.store, s.id.keys.Exchange, s.config.Cluster),
+		Closed:   s.config.Etcd.used(), // until this master leads
 		Clock:    daemon.Clock, Log: s.daemon.Log, Registry: s.daemon.Registry,
 	})
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
+	s.broker = embedded
 	local := embedded.Local()
 	s.bus, s.runBus = local, embedded.Run
 	s.daemon.Health.Check("broker", local.Err)
@@ -212,20 +198,21 @@ func (s *Server) Run(ctx context.Context) (err error) {
 	if s.report.CompactError != nil {
 		log.Warn().Err(s.report.CompactError).Msg("the store's file could not be compacted; it works as it is")
 	}
-	token, err := s.prepare(ctx)
-	if err != nil {
-		return err
-	}
 	parts, ctx := errgroup.WithContext(ctx)
 	parts.Go(func() error { return s.store.Run(ctx) })
 	parts.Go(func() error { return s.runBus(ctx) })
 	parts.Go(func() error { return s.mux.Run(ctx) })
-	s.loops.link.Started(daemon.Clock(), s.link.Wake)
-	parts.Go(func() error { return s.link.Run(ctx) })
-	s.loops.enroll.Started(daemon.Clock(), s.enroll.Wake)
-	parts.Go(func() error { return s.enroll.Run(ctx) })
-	s.loops.runner.Started(daemon.Clock(), s.runner.Wake)
-	parts.Go(func() error { return s.runner.Run(ctx) })
+	if s.sync == nil {
+		parts.Go(func() error { return s.lead(ctx) })
+	} else {
+		parts.Go(func() error { return s.sync.Run(ctx) })
+	}
+	if !s.awaitState(ctx) {
+		return parts.Wait()
+	}
+	if err := s.writeKubeconfig(); err != nil {
+		return err
+	}
 	asked, quiet := context.WithCancel(context.WithoutCancel(ctx)) // the audit log takes down the API's last requests too
 	parts.Go(func() error { defer quiet(); return s.api.Run(ctx, s.apiListener) })
 	if s.audit != nil {
@@ -233,35 +220,11 @@ func (s *Server) Run(ctx context.Context) (err error) {
 	}
 	log.Info().Str("version", daemon.Version).Str("cluster", s.config.Cluster).Str("api", s.apiListener.Addr().String()).
 		Stringer("epoch", s.store.Epoch()).Msg("the master serves")
-	if token != "" {
-		inJournal, err := journal.StdoutIsJournalStream()
-		greet(s.daemon.Stdout, inJournal || err != nil, s.config.DataDir, s.config.Cluster, token)
-	}
+	s.greet()
 	s.daemon.Ready()
 	err = parts.Wait()
 	log.Info().Msg("the master has ended")
 	return err
-}
-
-// prepare writes what must be there before the API answers. It returns a join token when it has made the first one.
-func (s *Server) prepare(ctx context.Context) (token string, err error) {
-	_, apiPort, _ := net.SplitHostPort(s.apiListener.Addr().String())
-	port, err := strconv.ParseInt(apiPort, 10, 32)
-	if err != nil {
-		return "", fmt.Errorf("read the API's port: %w", err)
-	}
-	missing := namespace.Seed(s.store.View(), daemon.Clock(), int32(port))
-	missing = append(missing, rbac.Seed(s.store.View(), daemon.Clock())...)
-	if len(missing) > 0 {
-		if _, err := s.store.Commit(ctx, missing); err != nil {
-			return "", fmt.Errorf("make what every cluster has: %w", err)
-		}
-	}
-	api := s.config.advertised(s.config.APIListen, s.machine)[0]
-	if err := writeKubeconfig(s.config.DataDir, s.id, "https://"+net.JoinHostPort(api, apiPort), daemon.Clock().Wall); err != nil {
-		return "", err
-	}
-	return s.tokens.first(ctx, s.config.DataDir)
 }
 
 func (s *Server) close() error {
