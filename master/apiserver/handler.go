@@ -50,6 +50,11 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 			}
 			defer release()
 		}
+		if needsLeader(t, isResource, verb, r.URL.Path) {
+			if handled, err := s.passOn(out, r, u); handled {
+				return err
+			}
+		}
 		if r.URL.Path == mastersPath {
 			return s.serveMasters(out, r, u)
 		}

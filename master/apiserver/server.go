@@ -108,6 +108,7 @@ type Server struct {
 	limits    *limits
 	policies  *policies
 	metrics   *metrics
+	lines     lines
 	asks      chan struct{} // places for questions to nodes, see measure
 	ending    chan struct{} // closed when Run ends: watches end too
 }
