@@ -38,8 +38,9 @@ func (s *Server) lead(ctx context.Context) error {
 	link := nodelink.New(nodelink.Config{
 		Store: s.store, Bus: s.bus, Topics: s.topics, Run: run, Master: s.host, Settings: s.config.settings(),
 		Cluster: s.config.Cluster, Key: s.id.keys.Exchange,
-		Sign:   func(message []byte) []byte { return s.id.sign(message) },
-		Frames: s.mux, Clock: s.loops.link.Clock(daemon.Clock), Rand: rand.Reader, Logger: s.daemon.Log, Registerer: metrics,
+		Sign:    func(message []byte) []byte { return s.id.sign(message) },
+		Brokers: s.brokers,
+		Frames:  s.mux, Clock: s.loops.link.Clock(daemon.Clock), Rand: rand.Reader, Logger: s.daemon.Log, Registerer: metrics,
 	})
 	joining := enroll.New(enroll.Config{
 		Store: s.store, Bus: s.bus, Topics: s.topics, Cluster: s.config.Cluster, Key: s.id.keys.Exchange, Run: run,
