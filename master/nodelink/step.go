@@ -324,6 +324,10 @@ func (l *Link) do(now clock.Now, name string, from target, effect peer.Effect) {
 			l.config.Frames.Deliver(name, e.Data)
 		}
 	case peer.Outranked:
+		if l.config.Outranked != nil {
+			l.config.Outranked(change.Epoch(e.Epoch))
+			return
+		}
 		l.log.Warn().Str("node", name).Stringer("epoch", e.Epoch).
 			Msg("this master's state is older than what the node has seen, and the node does not obey; if the state was restored from a backup, " +
 				"stop the master, write a higher epoch (such as 1.0 after 0.9) into the file epoch of its data directory, and start it again")

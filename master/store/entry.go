@@ -12,4 +12,6 @@ type Entry struct {
 	Newest change.Rev
 	// User says that at least one of the writes was somebody's will.
 	User bool
+	// Unsure says that the other store may have got a write of it, though nothing said so.
+	Unsure bool
 }
