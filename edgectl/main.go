@@ -28,7 +28,7 @@ func main() {
 }
 
 // own are the commands that kubectl does not have. It would look for plugins of these names before they are added.
-var own = []string{"token", "broker", "user"}
+var own = []string{"token", "broker", "user", "masters", "conflicts"}
 
 // mayBePlugin reports whether arguments can call a plugin: its name comes first.
 func mayBePlugin(args []string) bool {
@@ -59,7 +59,8 @@ func newCommand() *cobra.Command {
 		ConfigFlags:   flags,
 		IOStreams:     streams,
 	})
-	root.AddCommand(newTokenCommand(flags, streams), newBrokerCommand(flags, streams), newUserCommand(flags, streams))
+	root.AddCommand(newTokenCommand(flags, streams), newBrokerCommand(flags, streams), newUserCommand(flags, streams),
+		newMastersCommand(flags, streams), newConflictsCommand(flags, streams))
 	rename(root)
 	dataDir := root.PersistentFlags().String("data-dir", defaultDataDir(os.Getenv),
 		"Data directory of this machine's master; its admin.kubeconfig is used when no other kubeconfig is set")

@@ -58,6 +58,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == mastersPath {
 			return s.serveMasters(out, r, u)
 		}
+		if id, ok := conflictPath(r.URL.Path); ok {
+			return s.serveConflicts(out, r, u, id)
+		}
 		if r.URL.Path == brokerPath {
 			return s.serveBroker(out, r, u)
 		}

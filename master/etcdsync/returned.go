@@ -148,7 +148,7 @@ func (s *Sync) settle(ctx context.Context, at string, b brought) error {
 			}
 		case merge.Conflict:
 			b.Reason, b.Found = verdict.Reason, s.config.Clock().Wall.UTC()
-			ops = append(ops, clientv3.OpPut(s.layout.conflicts()+b.name(), encode(b)))
+			ops = append(ops, clientv3.OpPut(s.layout.conflicts()+b.id(), encode(b)))
 		}
 		if verdict.Action == merge.Conflict {
 			s.metrics.conflicts.Inc()

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -189,3 +190,24 @@ func (m masters) List(ctx context.Context) apiserver.MasterList {
 	}
 	return out
 }
+
+// Conflicts implements apiserver.Masters.
+func (m masters) Conflicts(ctx context.Context) ([]apiserver.Conflict, error) {
+	all, err := m.sync.Conflicts(ctx)
+	var out []apiserver.Conflict
+	for _, c := range all {
+		shown := apiserver.Conflict{ID: c.ID, Kind: string(c.Key.Kind), Namespace: c.Key.Namespace, Name: c.Key.Name,
+			Master: c.Master, Reason: c.Reason, Found: c.Found, Deleted: c.Value == nil}
+		if kind := resource.ByKind(c.Key.Kind); kind != nil && c.Value != nil {
+			if object, err := kind.Decode(change.Record{Key: c.Key, Value: c.Value}); err == nil {
+				object.GetObjectKind().SetGroupVersionKind(kind.GVK)
+				shown.Object, _ = json.Marshal(object)
+			}
+		}
+		out = append(out, shown)
+	}
+	return out, err
+}
+
+// Forget implements apiserver.Masters.
+func (m masters) Forget(ctx context.Context, id string) (bool, error) { return m.sync.Forget(ctx, id) }
