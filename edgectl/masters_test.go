@@ -24,8 +24,8 @@ func TestMastersTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `Epoch 3.0; etcd: follower, a leads
-NAME                ROLE       ALIVE   REVISION   VERSION   API
-a                   leader     yes     12         v1        https://a:6443
+NAME              ROLE       ALIVE   REVISION   VERSION   API
+a                 leader     yes     12         v1        https://a:6443
 b�[2J (answers)   follower   no                 v1        https://b:6443
 `
 	if out.String() != want {
