@@ -165,7 +165,7 @@ func (s *Sync) loop(ctx context.Context) error {
 		if s.config.Clock().Since(began) > lastPause {
 			pause = firstPause
 		}
-		if err := s.noteAway(err); err != nil {
+		if err := s.noteAway(diagnose(ctx, s.config.Server, err)); err != nil {
 			return err
 		}
 		if err := s.wait(ctx, jitter(pause)); err != nil {
