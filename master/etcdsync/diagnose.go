@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"syscall"
 	"time"
 )
 
@@ -67,7 +68,7 @@ func call(ctx context.Context, server Server, endpoint string) error {
 	config.ServerName, config.NextProtos = u.Hostname(), []string{"h2"}
 	secure := tls.Client(conn, config)
 	if err := secure.HandshakeContext(bounded); err != nil {
-		if errors.Is(err, io.EOF) {
+		if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
 			return errors.New("it closes the connection, as an etcd without TLS does; write http:// in --etcd, or turn TLS on in etcd")
 		}
 		return err

@@ -198,7 +198,7 @@ func (s *Sync) wait(ctx context.Context, pause time.Duration) error {
 	select {
 	case <-timer.C:
 	case <-s.leadEnded():
-		return s.stepDown("the loops of the leader have ended")
+		return s.stopLeading("the loops of the leader have ended", false)
 	case <-ctx.Done():
 	}
 	return nil
