@@ -37,7 +37,7 @@ func (s *Server) meetEtcd(ctx context.Context, files *bolt.Config) error {
 	}
 	config := etcdsync.Config{
 		Server: server, Cluster: s.config.Cluster, CutOff: etcdsync.CutOff(s.config.Etcd.CutOff),
-		Lead: s.lead, Tell: s.tellEtcd, Clock: daemon.Clock, Logger: s.daemon.Log, Registerer: s.daemon.Registry,
+		Lead: s.lead, Changed: s.wakeLink, Tell: s.tellEtcd, Clock: daemon.Clock, Logger: s.daemon.Log, Registerer: s.daemon.Registry,
 	}
 	if _, err := os.Stat(filepath.Join(s.config.DataDir, identityFile)); errors.Is(err, fs.ErrNotExist) {
 		found, err := etcdsync.Ask(ctx, config)
@@ -61,6 +61,13 @@ func (s *Server) brokers() []string {
 	}
 	all := s.sync.Brokers()
 	return all[:min(len(all), message.MaxBrokers)]
+}
+
+// wakeLink has nodes told soon.
+func (s *Server) wakeLink() {
+	if link := s.link.Load(); link != nil {
+		link.Wake()
+	}
 }
 
 // outranked is what happens when a node has seen a higher epoch; nil: a person is told what to do.
