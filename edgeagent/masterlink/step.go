@@ -139,7 +139,11 @@ func (l *Link) receive(now clock.Now, m bus.Message) ([]peer.Effect, error) {
 
 func (l *Link) snapshot() peer.Snapshot {
 	version, pods := l.config.Local.Statuses()
+	asks, waits := l.config.Local.Permits()
 	return peer.Snapshot{
+		Asks:     asks,
+		Waits:    waits,
+		Released: l.config.Local.TakeReleased(),
 		Version:  version,
 		Pods:     pods,
 		Node:     l.config.Local.Node(),
@@ -171,6 +175,10 @@ func (l *Link) do(now clock.Now, effects []peer.Effect) {
 				continue
 			}
 			l.peer.EpochKept(e.Epoch)
+		case peer.Grant:
+			l.config.Local.Grant(e.Grant)
+		case peer.Release:
+			l.config.Local.Release(e.Pods)
 		case peer.Frame:
 			if l.config.Frames != nil {
 				l.config.Frames.Deliver(e.Data)

@@ -143,6 +143,10 @@ func (l *Link) observeKey(name string, rec change.Record) {
 
 // setConversation notes that a run has proven itself. Its key is in force from then on.
 func (l *Link) setConversation(name string, with target) {
+	if l.nodes[name].current.run != with.run {
+		delete(l.asking, name)
+		l.permits.Forget(name)
+	}
 	l.nodes[name].current = with
 	l.setCurrent(name, with)
 	if k := l.keys[name]; with.key == k.record.Next {
@@ -153,6 +157,8 @@ func (l *Link) setConversation(name string, with target) {
 // dropNode forgets a node's conversation.
 func (l *Link) dropNode(name string) {
 	delete(l.nodes, name)
+	delete(l.asking, name)
+	l.permits.Forget(name)
 	l.setCurrent(name, target{})
 }
 

@@ -9,6 +9,8 @@ type metrics struct {
 	published prometheus.Counter
 	current   prometheus.Gauge
 	up        prometheus.Gauge
+	grants    prometheus.Counter
+	slots     prometheus.Gauge
 }
 
 func newMetrics(registerer prometheus.Registerer) metrics {
@@ -31,9 +33,15 @@ func newMetrics(registerer prometheus.Registerer) metrics {
 		up: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "skerry_nodelink_up", Help: "1 while this master is connected to its broker.",
 		}),
+		grants: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "skerry_nodelink_permits_granted_total", Help: "Permits given to nodes to run pods with partition policy stop.",
+		}),
+		slots: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "skerry_nodelink_slots", Help: "Slots of pods with partition policy stop that are taken.",
+		}),
 	}
 	if registerer != nil {
-		registerer.MustRegister(m.received, m.dropped, m.refused, m.published, m.current, m.up)
+		registerer.MustRegister(m.received, m.dropped, m.refused, m.published, m.current, m.up, m.grants, m.slots)
 	}
 	return m
 }

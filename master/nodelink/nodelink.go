@@ -13,6 +13,7 @@ import (
 
 	"github.com/skerry-edge/skerry/master/nodelink/desired"
 	"github.com/skerry-edge/skerry/master/nodelink/peer"
+	"github.com/skerry-edge/skerry/master/nodelink/permit"
 	"github.com/skerry-edge/skerry/master/store"
 	"github.com/skerry-edge/skerry/protocol"
 	"github.com/skerry-edge/skerry/protocol/bus"
@@ -72,9 +73,11 @@ type Link struct {
 	keys    map[string]*keys
 	rotate  map[string]string // by node, what RotateAnnotation says
 	nodes   map[string]*node
-	reports []report        // of this Step
-	publish map[string]bool // nodes whose document is to be sent, changed or not
-	retryAt clock.Now       // when to try again what did not go out
+	reports []report // of this Step
+	permits *permit.Book
+	asking  map[string]uint64 // nodes that ask for a permit in this Step
+	publish map[string]bool   // nodes whose document is to be sent, changed or not
+	retryAt clock.Now         // when to try again what did not go out
 
 	announcement announcement
 	line         line
@@ -106,6 +109,7 @@ func New(config Config) *Link {
 		keys:    map[string]*keys{},
 		rotate:  map[string]string{},
 		nodes:   map[string]*node{},
+		asking:  map[string]uint64{},
 		publish: map[string]bool{},
 		retryAt: clock.Never,
 		seen:    newSeen(config.Settings),

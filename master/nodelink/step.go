@@ -9,6 +9,7 @@ import (
 	"github.com/skerry-edge/skerry/master/change"
 	"github.com/skerry-edge/skerry/master/nodelink/desired"
 	"github.com/skerry-edge/skerry/master/nodelink/peer"
+	"github.com/skerry-edge/skerry/master/nodelink/permit"
 	"github.com/skerry-edge/skerry/master/resource"
 	"github.com/skerry-edge/skerry/master/store"
 	"github.com/skerry-edge/skerry/protocol"
@@ -22,7 +23,7 @@ import (
 // final: the store is closed, or there is no randomness.
 func (l *Link) Step(now clock.Now) (next clock.Now, err error) {
 	l.retryAt = clock.Never
-	if err := l.start(); err != nil {
+	if err := l.start(now); err != nil {
 		return clock.Now{}, err
 	}
 	if err := l.followStore(); err != nil {
@@ -35,12 +36,16 @@ func (l *Link) Step(now clock.Now) (next clock.Now, err error) {
 	if err := l.followStore(); err != nil { // what the reports changed
 		return clock.Now{}, err
 	}
+	freeAt, err := l.grantPermits(now)
+	if err != nil {
+		return clock.Now{}, err
+	}
 	l.followLine(now)
 	l.announce(now)
 	l.publishDesired(now)
 	l.writeSeen(now)
 
-	next = clock.Earliest(l.retryAt, l.seen.due(), l.lineNext())
+	next = clock.Earliest(l.retryAt, freeAt, l.seen.due(), l.lineNext())
 	if l.line.connected {
 		next = clock.Earliest(next, l.announceAt())
 	}
@@ -48,8 +53,9 @@ func (l *Link) Step(now clock.Now) (next clock.Now, err error) {
 }
 
 // start subscribes and begins to follow the store, once; and begins anew when the store has begun an epoch.
-func (l *Link) start() error {
+func (l *Link) start(now clock.Now) error {
 	if !l.started {
+		l.permits = permit.NewBook(now)
 		if err := l.openSelf(); err != nil {
 			return err
 		}
@@ -85,7 +91,7 @@ func (l *Link) watch() error {
 	}
 	l.cursors = nil
 	view := l.config.Store.View()
-	for _, kind := range append([]change.Kind{resource.NodeKeyKind}, desired.Kinds...) {
+	for _, kind := range append([]change.Kind{resource.NodeKeyKind, resource.SlotKind}, desired.Kinds...) {
 		cursor, err := l.config.Store.Watch(kind, view.Rev(), l.awake)
 		if err != nil {
 			return fmt.Errorf("watch %s: %w", kind, err)
@@ -95,6 +101,7 @@ func (l *Link) watch() error {
 	if err := l.book.Reset(view); err != nil {
 		return fmt.Errorf("read what nodes shall run: %w", err)
 	}
+	l.permits.Reset(view)
 	l.readKeys(view)
 	clear(l.rotate)
 	for rec := range view.List(resource.Nodes.Kind, "") {
@@ -137,9 +144,15 @@ func (l *Link) followStore() error {
 }
 
 func (l *Link) observe(e change.Event) error {
-	if e.Key.Kind == resource.NodeKeyKind {
+	switch e.Key.Kind {
+	case resource.NodeKeyKind:
 		l.observeKey(e.Key.Name, e.New)
 		return nil
+	case resource.SlotKind:
+		l.permits.Observe(e)
+		return nil
+	case resource.Pods.Kind:
+		l.permits.Observe(e)
 	}
 	if err := l.book.Observe(e); err != nil {
 		return err
@@ -300,10 +313,14 @@ func (l *Link) do(now clock.Now, name string, from target, effect peer.Effect) {
 	case peer.Announce:
 		l.announcement.wanted = true
 	case peer.Report:
-		l.reports = append(l.reports, report{node: name, key: from.key, status: e.Status})
+		l.reports = append(l.reports, report{node: name, key: from.key, boot: l.nodes[name].peer.Boot(), status: e.Status})
 	case peer.Heard:
 		l.line.proofAt = now
 		l.seen.heard(now, name, e.Readings)
+	case peer.Asked:
+		l.asked(name, e.Ask)
+	case peer.Released:
+		l.released(name, e.Pods)
 	case peer.Offline:
 		l.log.Info().Str("node", name).Msg("node's connection ended")
 		l.seen.offline(now, name)

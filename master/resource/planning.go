@@ -8,11 +8,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	shared "github.com/skerry-edge/skerry/protocol/pod"
 )
 
 // AnnotationScheduled marks a pod that the scheduler has bound ("true"). A bound pod without it was bound by
 // its creator: it belongs to that node and is never moved to another.
-const AnnotationScheduled = "skerry.dev/scheduled"
+const AnnotationScheduled = shared.AnnotationScheduled
 
 // ConditionSuspect is True on a node whose connection has ended without a word and whose time-out has not yet
 // come.

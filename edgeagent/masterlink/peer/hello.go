@@ -122,6 +122,10 @@ func (p *Peer) Request(now clock.Now, e seal.Envelope) []Effect {
 		return []Effect{Refused{Repeated}}
 	case m.Resync != nil && m.Resync.Status:
 		p.report.complete = true
+	case m.Grant != nil:
+		return p.grant(*m.Grant)
+	case m.Release != nil:
+		return []Effect{Release{m.Release.Pods}}
 	case m.Frame != nil:
 		return []Effect{Frame{m.Frame}}
 	case m.Rotate != nil:

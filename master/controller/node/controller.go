@@ -5,6 +5,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/skerry-edge/skerry/master/change"
 	"github.com/skerry-edge/skerry/master/resource"
@@ -37,6 +38,10 @@ type Controller struct {
 	waited map[string]time.Duration
 	// around: something that decides where pods could go has changed.
 	around bool
+	// slots are the pods whose permit has not surely ended, with their nodes; toldHeld those of which it was said that
+	// they wait for that.
+	slots    map[types.UID]string
+	toldHeld map[types.UID]bool
 	// troubled are the nodes that pods may have to leave.
 	troubled map[string]bool
 }
@@ -50,6 +55,7 @@ func New(config Config) *Controller {
 
 func (c *Controller) forget() {
 	c.nodes, c.seen, c.link, c.around = map[string]*node{}, map[string]resource.Seen{}, nil, true
+	c.slots, c.toldHeld = map[types.UID]string{}, map[types.UID]bool{}
 	c.troubled, c.waited = map[string]bool{}, map[string]time.Duration{}
 }
 
@@ -58,13 +64,13 @@ func (c *Controller) Name() string { return "node" }
 
 // Kinds are the kinds that it follows.
 func (c *Controller) Kinds() []change.Kind {
-	return []change.Kind{resource.Nodes.Kind, resource.SeenKind, resource.Pods.Kind}
+	return []change.Kind{resource.Nodes.Kind, resource.SeenKind, resource.SlotKind, resource.Pods.Kind}
 }
 
 // Reset rebuilds the projection. Pods are looked up when a node is in trouble.
 func (c *Controller) Reset(view change.View) {
 	c.forget()
-	for _, kind := range []change.Kind{resource.Nodes.Kind, resource.SeenKind} {
+	for _, kind := range []change.Kind{resource.Nodes.Kind, resource.SeenKind, resource.SlotKind} {
 		for rec := range view.List(kind, "") {
 			c.Observe(change.Event{Rev: rec.Rev, Key: rec.Key, New: rec})
 		}
@@ -78,8 +84,24 @@ func (c *Controller) Observe(e change.Event) {
 		c.observeNode(e)
 	case resource.SeenKind:
 		c.observeSeen(e)
+	case resource.SlotKind:
+		c.observeSlot(e)
 	case resource.Pods.Kind:
 		c.observePod(e)
+	}
+}
+
+// observeSlot notes who may run. When that ends, what waits for it on a lost node goes on.
+func (c *Controller) observeSlot(e change.Event) {
+	if old, err := resource.DecodeSlot(e.Old.Value); e.Old.Exists() && err == nil {
+		delete(c.slots, old.Pod)
+		delete(c.toldHeld, old.Pod)
+		if n := c.nodes[old.Node]; n != nil && c.troubled[old.Node] {
+			n.dirty = true
+		}
+	}
+	if s, err := resource.DecodeSlot(e.New.Value); e.New.Exists() && err == nil {
+		c.slots[s.Pod] = s.Node
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/skerry-edge/skerry/master/change"
 	"github.com/skerry-edge/skerry/master/resource"
 	"github.com/skerry-edge/skerry/protocol/clock"
+	shared "github.com/skerry-edge/skerry/protocol/pod"
 )
 
 // groupSize is how many changes share one commit, about.
@@ -65,6 +66,8 @@ func (t *task) pods(taints []corev1.Taint, returned bool) {
 		}
 		gone := t.node.state == lost
 		switch due := t.due(pod, taints); {
+		case gone && (pod.DeletionTimestamp != nil || t.now.Reached(due)) && t.held(pod):
+			t.ready(pod, rec, gone, returned)
 		case pod.DeletionTimestamp != nil && gone:
 			// Nobody is left to say that it has ended.
 			t.open().DeleteNow(resource.Pods, pod, rec.Rev, "it was being deleted and its node is lost")
@@ -144,6 +147,20 @@ func (t *task) replace(pod *corev1.Pod, rec change.Record) bool {
 	default:
 		t.tell(pod, corev1.EventTypeNormal, "TaintManagerEviction", "Moving Pod "+pod.Namespace+"/"+pod.Name+" away from lost node "+t.node.name)
 		t.open().Put(resource.Pods, t.successor(pod), rec.Rev, "its node is lost and nobody else replaces it")
+	}
+	return true
+}
+
+// held reports whether the pod may still run on its lost node: it must be single, and its last permit has not surely
+// ended. It says so once; the end of its slot's record calls again.
+func (t *task) held(pod *corev1.Pod) bool {
+	if !shared.Single(pod) || shared.Pinned(pod) || t.slots[pod.UID] == "" {
+		return false
+	}
+	if !t.toldHeld[pod.UID] {
+		t.toldHeld[pod.UID] = true
+		t.tell(pod, corev1.EventTypeNormal, "WaitingForPermitToEnd", "Node "+t.node.name+" is lost; the pod, which must run at most once, "+
+			"is replaced when the node's permit to run it has surely ended")
 	}
 	return true
 }

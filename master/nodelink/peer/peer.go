@@ -23,6 +23,7 @@ const repeatGap = time.Second
 // Peer is what the master knows of one node's conversation. The zero value knows nothing.
 type Peer struct {
 	current seal.Run // zero: none has proven to be current
+	boot    string   // its boot id
 	heard   clock.Now
 	window  seal.Window
 	pending []pending
@@ -47,6 +48,7 @@ type question struct {
 // pending is a challenge given out and not yet echoed.
 type pending struct {
 	run       seal.Run
+	boot      string // as its hello says
 	echo      uint64 // the hello's challenge
 	challenge uint64
 	heard     uint64 // the highest number that came from the run meanwhile, and was refused
@@ -79,6 +81,9 @@ type Facts struct {
 
 // Run is the node's current run; zero when none has proven to be.
 func (p *Peer) Run() seal.Run { return p.current }
+
+// Boot is the boot id of the machine that the current run is on.
+func (p *Peer) Boot() string { return p.boot }
 
 // Knows reports whether the run is current or may prove to be. What another one sends needs no opening, unless it
 // is a hello or a presence mark.
@@ -154,7 +159,7 @@ func (p *Peer) hello(now clock.Now, in Input, m message.Hello, facts Facts) []Ef
 	}
 	effects = append(effects, Welcome{message.Welcome{
 		Echo:      m.Challenge,
-		Challenge: p.challenge(in, m.Challenge),
+		Challenge: p.challenge(in, m),
 		Desired:   facts.Desired,
 		Digest:    facts.Digest,
 		Settings:  facts.Settings,
@@ -166,23 +171,23 @@ func (p *Peer) hello(now clock.Now, in Input, m message.Hello, facts Facts) []Ef
 }
 
 // challenge is the one that waits for this hello already, or a new one.
-func (p *Peer) challenge(in Input, echo uint64) uint64 {
+func (p *Peer) challenge(in Input, m message.Hello) uint64 {
 	for _, c := range p.pending {
-		if c.run == in.Envelope.Sender && c.echo == echo {
+		if c.run == in.Envelope.Sender && c.echo == m.Challenge {
 			return c.challenge
 		}
 	}
 	if len(p.pending) == maxPending {
 		p.pending = append(p.pending[:0], p.pending[1:]...)
 	}
-	p.pending = append(p.pending, pending{run: in.Envelope.Sender, echo: echo, challenge: in.Challenge})
+	p.pending = append(p.pending, pending{run: in.Envelope.Sender, boot: m.BootID, echo: m.Challenge, challenge: in.Challenge})
 	return in.Challenge
 }
 
 // report takes in a status. A complete one that echoes a pending challenge makes its run the current one.
 func (p *Peer) report(now clock.Now, in Input, m message.Status, facts Facts) []Effect {
-	if heard, ok := p.proves(in.Envelope.Sender, m); ok {
-		effects := p.makeCurrent(in, max(heard, in.Envelope.Sequence))
+	if proven, ok := p.proves(in.Envelope.Sender, m); ok {
+		effects := p.makeCurrent(in, proven)
 		p.heard, p.status = now, m.Digest
 		return append(effects, Heard{}, Report{Status: m})
 	}
@@ -202,19 +207,19 @@ func (p *Peer) report(now clock.Now, in Input, m message.Status, facts Facts) []
 	})
 }
 
-// proves spends the pending challenge of the run that a complete status echoes, and returns the highest number that was refused while it waited.
-func (p *Peer) proves(run seal.Run, m message.Status) (heard uint64, ok bool) {
+// proves spends the pending challenge of the run that a complete status echoes.
+func (p *Peer) proves(run seal.Run, m message.Status) (pending, bool) {
 	for i, c := range p.pending {
 		if m.Complete && c.run == run && c.challenge == m.Echo {
 			p.pending = append(p.pending[:i], p.pending[i+1:]...)
-			return c.heard, true
+			return c, true
 		}
 	}
-	return 0, false
+	return pending{}, false
 }
 
-// makeCurrent makes a run the node's; what was heard of it before, up to a number, counts as seen.
-func (p *Peer) makeCurrent(in Input, heard uint64) []Effect {
+// makeCurrent makes a run the node's; what was heard of it while its challenge waited counts as seen.
+func (p *Peer) makeCurrent(in Input, proven pending) []Effect {
 	e := in.Envelope
 	if e.Sender == p.current && !in.Next {
 		p.window.Accept(protocol.Status, e)
@@ -227,8 +232,8 @@ func (p *Peer) makeCurrent(in Input, heard uint64) []Effect {
 		}
 		p.earlier = append(p.earlier, p.current)
 	}
-	p.current = e.Sender
-	p.window.ResetAt(e.Sender, heard)
+	p.current, p.boot = e.Sender, proven.boot
+	p.window.ResetAt(e.Sender, max(proven.heard, e.Sequence))
 	return []Effect{Current{Run: e.Sender, Duplicate: duplicate}}
 }
 
@@ -258,6 +263,9 @@ func (p *Peer) beat(now clock.Now, in Input, m message.Heartbeat, facts Facts) [
 	case in.Next:
 		effects = append(effects, p.ask(now, facts, message.Resync{Status: true}, "the next key is not in force")...)
 	}
+	if m.Ask != 0 {
+		effects = append(effects, Asked{Ask: m.Ask})
+	}
 	if facts.Rotate && !in.Next && p.mayAsk(now, facts, question{key: true}) {
 		effects = append(effects, Rotate{})
 	}
@@ -277,6 +285,9 @@ func (p *Peer) response(now clock.Now, in Input, m message.Response, facts Facts
 	}
 	if m.NextKey != nil && !in.Next && p.mayKeep(now, facts, m.NextKey.Key) { // one key after the other
 		effects = append(effects, KeepKey{m.NextKey.Key})
+	}
+	if m.Released != nil {
+		effects = append(effects, Released{Pods: m.Released.Pods})
 	}
 	if m.Frame != nil {
 		effects = append(effects, Frame{m.Frame})

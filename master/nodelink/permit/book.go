@@ -1,0 +1,177 @@
+package permit
+
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/skerry-edge/skerry/master/change"
+	"github.com/skerry-edge/skerry/master/resource"
+	"github.com/skerry-edge/skerry/protocol/clock"
+	"github.com/skerry-edge/skerry/protocol/message"
+	shared "github.com/skerry-edge/skerry/protocol/pod"
+)
+
+// Kinds are the kinds whose events a Book wants to observe.
+var Kinds = []change.Kind{resource.SlotKind, resource.Pods.Kind}
+
+// Lasts is how long a permit of a node with these settings holds: four heartbeats may be lost, and it is never over
+// before the node counts as lost.
+func Lasts(s message.Settings) time.Duration { return max(4*s.Heartbeat(), s.Timeout()) }
+
+// ended is how long after it was sent a grant has surely ended, by the master's clock.
+func ended(lasts time.Duration) time.Duration { return lasts*112/100 + 2*time.Second }
+
+// Book knows which slots are taken and until when. It belongs to one goroutine.
+type Book struct {
+	since clock.Now // when this master began to lead
+	slots map[change.Key]*slot
+	byPod map[types.UID]*slot
+	// pods are those that must be single and are bound, by uid; of a node's, byNode has the uids.
+	pods   map[types.UID]*pod
+	names  map[change.Key]types.UID
+	byNode map[string]map[types.UID]bool
+	nodes  map[string]*node
+	freed  bool // a slot may have become free since the last Again
+}
+
+// slot is a slot that is taken.
+type slot struct {
+	key change.Key
+	rev change.Rev
+	resource.Slot
+	until clock.Now // when the last grant that named the pod has surely ended
+	asked clock.Now // when the node was last asked about it; zero: never
+}
+
+// pod is a single pod that is bound to a node.
+type pod struct {
+	key      change.Key
+	uid      types.UID
+	node     string
+	pinned   bool
+	deleting bool
+	over     bool   // it has ended, and nothing of it runs again
+	told     string // why it waits, as it was last told
+}
+
+// node is the heartbeat that a node sent last.
+type node struct {
+	Asker
+	at      clock.Now
+	granted map[types.UID]bool // by the last grant
+	waits   bool               // it has pods that were not granted
+}
+
+// Asker is a node that asks, in its current run.
+type Asker struct {
+	Name   string
+	Holder types.UID // of the Node object that belongs to its key
+	Boot   string    // of its run
+	Ask    uint64    // as in its heartbeat
+	Lasts  time.Duration
+}
+
+// NewBook returns a Book of a master that has begun to lead.
+func NewBook(since clock.Now) *Book {
+	b := &Book{since: since, slots: map[change.Key]*slot{}, nodes: map[string]*node{}}
+	b.forget()
+	return b
+}
+
+func (b *Book) forget() {
+	b.byPod, b.pods, b.names = map[types.UID]*slot{}, map[types.UID]*pod{}, map[change.Key]types.UID{}
+	b.byNode = map[string]map[types.UID]bool{}
+	b.freed = true
+}
+
+// Reset rebuilds what the Book knows of the store. When grants were sent it still knows.
+func (b *Book) Reset(view change.View) {
+	before := b.slots
+	b.slots = map[change.Key]*slot{}
+	b.forget()
+	for rec := range view.List(resource.SlotKind, "") {
+		if old := before[rec.Key]; old != nil {
+			b.slots[rec.Key] = old
+		}
+		b.setSlot(rec.Key, rec)
+	}
+	for rec := range view.List(resource.Pods.Kind, "") {
+		b.setPod(rec.Key, rec)
+	}
+}
+
+// Observe takes in one write.
+func (b *Book) Observe(e change.Event) {
+	switch e.Key.Kind {
+	case resource.SlotKind:
+		b.setSlot(e.Key, e.New)
+	case resource.Pods.Kind:
+		b.setPod(e.Key, e.New)
+	}
+}
+
+// setSlot takes over a slot's record. What can't be read is taken by a pod that nobody knows, for good: a person
+// has to look.
+func (b *Book) setSlot(key change.Key, rec change.Record) {
+	old := b.slots[key]
+	delete(b.slots, key)
+	if old != nil && b.byPod[old.Pod] == old {
+		delete(b.byPod, old.Pod)
+	}
+	if !rec.Exists() {
+		b.freed = b.freed || old != nil
+		return
+	}
+	content, err := resource.DecodeSlot(rec.Value)
+	if err != nil {
+		content = resource.Slot{Bound: true}
+	}
+	s := &slot{key: key, rev: rec.Rev, Slot: content, until: b.since.Add(ended(content.Lasts()))}
+	if old != nil && old.Pod == content.Pod && old.Boot == content.Boot && old.Holder == content.Holder {
+		s.until, s.asked = old.until, old.asked
+	}
+	b.slots[key] = s
+	if content.Pod != "" {
+		b.byPod[content.Pod] = s
+	}
+}
+
+// setPod takes over a pod, if it must be single.
+func (b *Book) setPod(key change.Key, rec change.Record) {
+	var object *corev1.Pod
+	if rec.Exists() && resource.PodNodeName(rec.Value) != "" {
+		if meta, err := resource.Meta(rec.Value); err == nil && meta.Annotations[shared.PartitionPolicy] == shared.PolicyStop {
+			object, _ = resource.As[*corev1.Pod](resource.Pods, rec)
+		}
+	}
+	told := ""
+	if uid, ok := b.names[key]; ok {
+		old := b.pods[uid]
+		if object != nil && object.UID == uid {
+			told = old.told
+		}
+		delete(b.names, key)
+		delete(b.pods, uid)
+		delete(b.byNode[old.node], uid)
+		if len(b.byNode[old.node]) == 0 {
+			delete(b.byNode, old.node)
+		}
+	}
+	if object == nil {
+		return
+	}
+	p := &pod{
+		key: key, uid: object.UID, node: object.Spec.NodeName, pinned: shared.Pinned(object),
+		deleting: object.DeletionTimestamp != nil, over: resource.Ended(object), told: told,
+	}
+	b.names[key], b.pods[p.uid] = p.uid, p
+	if b.byNode[p.node] == nil {
+		b.byNode[p.node] = map[types.UID]bool{}
+	}
+	b.byNode[p.node][p.uid] = true
+}
+
+// Forget says that a node's run is not current any more: no heartbeat of it is answered again.
+func (b *Book) Forget(name string) { delete(b.nodes, name) }
