@@ -59,7 +59,8 @@ func newCommand() *cobra.Command {
 		ConfigFlags:   flags,
 		IOStreams:     streams,
 	})
-	root.AddCommand(newTokenCommand(flags, streams), newBrokerCommand(flags, streams), newUserCommand(flags, streams))
+	root.AddCommand(newTokenCommand(flags, streams), newBrokerCommand(flags, streams), newUserCommand(flags, streams),
+		newFenceCommand(flags, streams))
 	rename(root)
 	dataDir := root.PersistentFlags().String("data-dir", defaultDataDir(os.Getenv),
 		"Data directory of this machine's master; its admin.kubeconfig is used when no other kubeconfig is set")

@@ -85,3 +85,14 @@ func SlotsOf(view change.View, pod *corev1.Pod) Slots {
 	}
 	return Slots{Namespace: pod.Namespace, Owner: "deployment/" + d.Name, Count: int(replicas(d.Spec.Replicas))}
 }
+
+// Fence is the changes that set free all slots that a node holds: for a person who knows that it is off.
+func Fence(view change.View, node string) []change.Change {
+	var out []change.Change
+	for rec := range view.List(SlotKind, "") {
+		if s, err := DecodeSlot(rec.Value); err == nil && s.Node == node {
+			out = append(out, change.Change{Key: rec.Key, Base: rec.Rev, Reason: "node " + node + " was fenced"})
+		}
+	}
+	return out
+}

@@ -80,11 +80,17 @@ func (e Send) String() string {
 	case message.Hello:
 		return fmt.Sprintf("send hello challenge=%x stored=%s highest=%s", m.Challenge, m.Stored, m.Highest)
 	case message.Heartbeat:
+		if m.Ask != 0 {
+			return fmt.Sprintf("send heartbeat applied=%s asks at %d ms", m.Applied, m.Ask)
+		}
 		return fmt.Sprintf("send heartbeat applied=%s", m.Applied)
 	case message.Presence:
 		return fmt.Sprintf("send presence online=%t connection=%d", m.Online, m.Connection)
 	case message.Response:
-		if m.NextKey != nil {
+		switch {
+		case m.Released != nil:
+			return fmt.Sprintf("released %d pods", len(m.Released.Pods))
+		case m.NextKey != nil:
 			return fmt.Sprintf("offer key %x", m.NextKey.Key[:2])
 		}
 		return fmt.Sprintf("ask for desired, have %s", m.WantDesired.Have)

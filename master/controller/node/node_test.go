@@ -199,6 +199,71 @@ func TestSilence(t *testing.T) {
 	}
 }
 
+// hold records that a pod is permitted to run; free ends that.
+func (r *rig) hold(pod *corev1.Pod) {
+	r.Commit(change.Change{Key: resource.Slots{Namespace: "default", Owner: "pod/" + pod.Name}.Key(0), Base: change.Any,
+		Value: resource.EncodeSlot(resource.Slot{Pod: pod.UID, Name: pod.Name, Node: pod.Spec.NodeName})})
+}
+
+func (r *rig) free(name string) {
+	r.Commit(change.Change{Key: resource.Slots{Namespace: "default", Owner: "pod/" + name}.Key(0), Base: change.Any})
+}
+
+// A pod that must be single stays until its last permit has surely ended, also one that was being deleted; then it goes
+// its way at once. One that was never permitted goes without waiting, and one that can run here alone never.
+func TestSinglePodsWaitForTheirPermitToEnd(t *testing.T) {
+	r := newRig(t, "n1", "n2")
+	for _, text := range []string{"a-owned node=n1", "b-bare node=n1", "c-leaving node=n1", "d-never-ran node=n1", "e-selects node=n1 kubernetes.io/hostname=n1"} {
+		p := bound(text)
+		p.Annotations[resource.PartitionPolicy] = resource.PolicyStop
+		switch p.Name[0] {
+		case 'a':
+			owned(p)
+		case 'c':
+			p.DeletionTimestamp = &metav1.Time{Time: plantest.Start}
+		}
+		r.Put(p)
+		if p.Name[0] != 'd' {
+			r.hold(r.pod(p.Name))
+		}
+	}
+	r.pass(29*second, "n2")
+	var lines []string
+	for _, line := range r.pass(second, "n2") {
+		if !strings.HasPrefix(line, "event Normal NodeNotReady node n1") && !strings.HasPrefix(line, "update nodes n1") {
+			lines = append(lines, line)
+		}
+	}
+	wantLines(t, lines,
+		"event Normal WaitingForPermitToEnd pod default/a-owned: Node n1 is lost; the pod, which must run at most once, is replaced when the node's permit to run it has surely ended",
+		"event Warning NodeNotReady pod default/a-owned: Node is not ready",
+		"update pods default/a-owned: its node is lost",
+		"event Normal WaitingForPermitToEnd pod default/b-bare: Node n1 is lost; the pod, which must run at most once, is replaced when the node's permit to run it has surely ended",
+		"event Warning NodeNotReady pod default/b-bare: Node is not ready",
+		"update pods default/b-bare: its node is lost",
+		"event Normal WaitingForPermitToEnd pod default/c-leaving: Node n1 is lost; the pod, which must run at most once, is replaced when the node's permit to run it has surely ended",
+		"event Warning NodeNotReady pod default/c-leaving: Node is not ready",
+		"update pods default/c-leaving: its node is lost",
+		"event Normal TaintManagerEviction pod default/d-never-ran: Moving Pod default/d-never-ran away from lost node n1",
+		"update pods default/d-never-ran: its node is lost and nobody else replaces it",
+		"event Warning NodeNotReady pod default/e-selects: Node is not ready",
+		"update pods default/e-selects: its node is lost",
+	)
+	if more := r.pass(10*time.Minute, "n2"); len(more) != 0 {
+		t.Errorf("while they are held: %v", more)
+	}
+	for _, name := range []string{"a-owned", "b-bare", "c-leaving"} {
+		r.free(name)
+	}
+	wantLines(t, r.Settle(),
+		"event Normal TaintManagerEviction pod default/a-owned: Marking for deletion Pod default/a-owned",
+		"delete pods default/a-owned: its node is lost and its controller replaces it",
+		"event Normal TaintManagerEviction pod default/b-bare: Moving Pod default/b-bare away from lost node n1",
+		"update pods default/b-bare: its node is lost and nobody else replaces it",
+		"delete pods default/c-leaving: it was being deleted and its node is lost",
+	)
+}
+
 // A new node is registered at its first heartbeat; one that is never heard is not Ready, then unknown.
 func TestNewNodes(t *testing.T) {
 	r := newRig(t)

@@ -28,7 +28,7 @@ type pod struct {
 	node     string
 	phase    corev1.PodPhase
 	deleting bool
-	single   bool // it must have ended before another one takes its place
+	single   bool  // it must have ended before another one takes its place
 	created  int64 // Unix seconds
 	restarts int32
 	cost     int32

@@ -377,7 +377,7 @@ func TestPinned(t *testing.T) {
 	w.pod("db node=n2 uid=b pinned")
 	want(t, "elsewhere", w.ask("n2"), "")
 	want(t, "another device", w.gone("n1/other", "a"), "")
-	want(t, "fenced", w.end(permit.Fence(w.store.View(), "n1")), "pod/db/0")
+	want(t, "fenced", w.end(resource.Fence(w.store.View(), "n1")), "pod/db/0")
 	want(t, "then", w.ask("n2"), "bound:b")
 	want(t, "its word", w.gone("n2", "b"), "pod/db/0")
 }

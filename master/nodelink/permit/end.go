@@ -8,7 +8,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/skerry-edge/skerry/master/change"
-	"github.com/skerry-edge/skerry/master/resource"
 	"github.com/skerry-edge/skerry/protocol/clock"
 )
 
@@ -67,17 +66,6 @@ func (b *Book) Released(from Asker, pods []string) []change.Change {
 		}
 		if c := b.Gone(from, types.UID(uid)); c != nil {
 			out = append(out, *c)
-		}
-	}
-	return out
-}
-
-// Fence is the records of all that a node holds, for a person who knows that it is off.
-func Fence(view change.View, node string) []change.Change {
-	var out []change.Change
-	for rec := range view.List(resource.SlotKind, "") {
-		if s, err := resource.DecodeSlot(rec.Value); err == nil && s.Node == node {
-			out = append(out, change.Change{Key: rec.Key, Base: rec.Rev, Reason: "node " + node + " was fenced"})
 		}
 	}
 	return out
