@@ -51,10 +51,11 @@ func (w *World) checkStart(n *node, spec engine.Spec) {
 	w.fail("%s starts %s, which it was not told to run", n.name, spec.ID)
 }
 
-// checkStop: an agent stops only what it was told to stop, or not told to run, since it was started.
+// checkStop: an agent stops only what it was told to stop, or not told to run, since it was started; or what must be
+// single, for its permit may end.
 func (w *World) checkStop(n *node, id string) {
 	for uid := range n.book.listed {
-		if strings.HasPrefix(id, uid+"-") && !n.book.dropped[uid] {
+		if strings.HasPrefix(id, uid+"-") && !n.book.dropped[uid] && !w.singles[uid] {
 			w.fail("%s stops %s, which it was told to run and never to stop", n.name, id)
 		}
 	}

@@ -65,6 +65,7 @@ func (e *engineOf) Start(ctx context.Context, spec engine.Spec) error {
 			return err
 		}
 		n.w.checkStart(n, spec)
+		n.w.checkSingle(n, spec)
 		if pod := n.book.listed[uid]; pod != nil && pod.DeletionTimestamp == nil {
 			delete(n.book.dropped, uid)
 		}

@@ -124,7 +124,7 @@ func (n *node) start() {
 	disk = &processDisk{disk, a}
 	w.log(n.name, "agent STARTS, run %d", n.disk.runs)
 	r, err := reconcile.New(reconcile.Config{
-		Engine: &engineOf{n.engine, a}, Network: netOf{a}, Disk: disk, Executor: executor{a}, Clock: n.machine.now,
+		Engine: &engineOf{n.engine, a}, Network: netOf{a}, Disk: disk, Guard: n.engine.Guard(), Executor: executor{a}, Clock: n.machine.now,
 		Node: func() plan.Node {
 			return plan.Node{Name: n.name, IP: "192.0.2.7", Boot: n.bootID()}
 		},

@@ -158,6 +158,13 @@ func (w *World) checkSilence(what string, d time.Duration) {
 	// A heartbeat comes up to a twentieth early, by a clock that may be a twentieth fast.
 	most := int(d/w.options.Settings.Heartbeat())*10/9 + 2
 	allowed := map[string]int{"hb": 2 * most * len(w.nodes), "probe": 2 * most, "leader": 1 + len(w.nodes)}
+	asking := map[string]bool{}
+	for _, p := range w.pods() {
+		if p.Annotations[resource.PartitionPolicy] == resource.PolicyStop {
+			asking[p.Spec.NodeName] = true
+		}
+	}
+	allowed["req"] = 2 * most * len(asking) // a permit for each heartbeat
 	for _, channel := range slices.Sorted(maps.Keys(w.sent)) {
 		if n := w.sent[channel]; n > allowed[channel] {
 			w.fail("during %s %d packets were sent on %s, %d are enough", what, n, channel, allowed[channel])

@@ -80,6 +80,35 @@ func (u *user) run(name string, spec corev1.PodSpec) {
 	}
 }
 
+// Single creates a Deployment of one pod, of which there must be one at most.
+func (u *user) Single(name string, spec corev1.PodSpec) {
+	labels := map[string]string{"app": name}
+	one := int32(1)
+	d := &appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: metav1.NamespaceDefault, Labels: labels},
+		Spec: appsv1.DeploymentSpec{
+			Replicas: &one, Selector: &metav1.LabelSelector{MatchLabels: labels},
+			Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels, Annotations: single}, Spec: spec},
+		},
+	}
+	if u.create(resource.Deployments, d) {
+		u.asked[name] = one
+		u.ordered = append(u.ordered, name)
+	}
+}
+
+// single is the annotation of pods of which there must be one at most.
+var single = map[string]string{resource.PartitionPolicy: resource.PolicyStop}
+
+// runSingle creates a bare pod of which there must be one at most.
+func (u *user) runSingle(name string, spec corev1.PodSpec) {
+	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: metav1.NamespaceDefault, Annotations: single}, Spec: spec}
+	if u.create(resource.Pods, p) {
+		u.bare[name] = true
+		u.ordered = append(u.ordered, name)
+	}
+}
+
 // create reports whether the object was acknowledged.
 func (u *user) create(r *resource.Resource, o resource.Object) bool {
 	m := u.w.master
@@ -189,7 +218,21 @@ func (u *user) strike() {
 	spec := template(programs[w.random.Intn(len(programs))], []string{"app:1", "app:2", "slow"}[w.random.Intn(3)], grace)
 	name := fmt.Sprintf("web-%d", w.random.Intn(5))
 	pod := fmt.Sprintf("pod-%d", w.random.Intn(4))
-	switch w.random.Intn(15) {
+	switch w.random.Intn(18) {
+	case 15:
+		u.Single(fmt.Sprintf("only-%d", w.random.Intn(2)), spec)
+	case 16:
+		u.runSingle(fmt.Sprintf("one-%d", w.random.Intn(2)), spec)
+	case 17:
+		name := []string{"only-0", "only-1", "one-0", "one-1"}[w.random.Intn(4)]
+		if strings.HasPrefix(name, "one") {
+			u.Delete(resource.Pods, name, w.chance(0.5))
+			u.runSingle(name, spec)
+		} else if w.chance(0.5) {
+			u.SetImage(name, fmt.Sprintf("app:%d", w.random.Intn(6)))
+		} else {
+			u.Delete(resource.Deployments, name, false)
+		}
 	case 0, 1, 2:
 		u.deploy(name, int32(w.random.Intn(5)), spec)
 	case 3, 4:

@@ -68,6 +68,9 @@ type World struct {
 	isCut map[string]int // clients whose link is cut, by the number of the cut
 	sent  map[string]int // packets by channel
 	flips map[string]int // how often a node became Unknown
+
+	singles map[string]bool   // uids of pods with a permit that have started
+	apps    map[string]string // their Deployments
 }
 
 // New makes a world in which everything has just started.
@@ -91,6 +94,8 @@ func New(options Options) *World {
 		isCut:   map[string]int{},
 		sent:    map[string]int{},
 		flips:   map[string]int{},
+		singles: map[string]bool{},
+		apps:    map[string]string{},
 	}
 	w.disk = newMasterDisk(w)
 	w.master = &master{w: w, machine: w.newMachine(), dead: true}
