@@ -52,6 +52,7 @@ type pending struct {
 	echo      uint64 // the hello's challenge
 	challenge uint64
 	heard     uint64 // the highest number that came from the run meanwhile, and was refused
+	reminded  int    // how often the run was asked to echo it
 }
 
 type connection struct {
@@ -319,10 +320,16 @@ func (p *Peer) askUnknown(now clock.Now, run seal.Run, facts Facts) []Effect {
 	if !p.current.IsZero() && now.Since(p.heard) < facts.Settings.Heartbeat()*3/2 {
 		return nil
 	}
-	for _, c := range p.pending {
-		if c.run == run {
-			return p.ask(now, facts, message.Resync{Status: true}, "the run has not echoed its challenge")
+	for i := range p.pending {
+		c := &p.pending[i]
+		if c.run != run || c.reminded > 1 {
+			continue
 		}
+		effects := p.ask(now, facts, message.Resync{Status: true}, "the run has not echoed its challenge")
+		if len(effects) > 0 {
+			c.reminded++ // it may know another challenge, one that was forgotten here: then it has to say hello
+		}
+		return effects
 	}
 	return p.ask(now, facts, message.Resync{Hello: true}, "the run is not known")
 }

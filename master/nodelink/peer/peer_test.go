@@ -119,6 +119,20 @@ func (s *script) join(r seal.Run) *script { return s.hello(r, 0xa).complete(r, 0
 // read as prose; -update writes them.
 func TestScenarios(t *testing.T) {
 	scenarios := map[string]func(*script){
+		"challenge_forgotten": func(s *script) {
+			s.say("a run has its challenge; recorded hellos of others drive that out, and its own, again, has another one")
+			s.hello(run(5), 0xa)
+			given := s.challenge
+			for n := uint32(1); n < 5; n++ {
+				s.hello(run(n), uint64(n))
+			}
+			s.hello(run(5), 0xa)
+			s.say("what it was given first is worth nothing; when it echoes nothing else it has to say hello")
+			for range 3 {
+				s.beat(run(5), first).complete(run(5), s.challenge-given, first).wait(10 * time.Second)
+			}
+			s.hello(run(5), 0xb).complete(run(5), 0, first)
+		},
 		"join": func(s *script) {
 			s.say("a run that is not known is asked to say hello, and nothing else happens")
 			s.beat(run(1), first)
