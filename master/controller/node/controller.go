@@ -11,11 +11,14 @@ import (
 	"github.com/skerry-edge/skerry/protocol/clock"
 )
 
-// Config of a Controller. All times but Start are required.
+// Config of a Controller. NodeTimeout, SuspectTimeout and Heartbeat are required; they hold for nodes whose link is not
+// metered.
 type Config struct {
 	NodeTimeout    time.Duration // how long a node may be silent
 	SuspectTimeout time.Duration // how long a node may take to return after its will
 	Heartbeat      time.Duration // interval of the nodes' heartbeats
+	// MassFailureWait is how long evictions are paused when too many nodes are silent at once; 0: they never are.
+	MassFailureWait time.Duration
 	// Start is when this master began to lead: every node has a whole NodeTimeout from then.
 	Start clock.Now
 }
@@ -39,6 +42,7 @@ type Controller struct {
 	around bool
 	// troubled are the nodes that pods may have to leave.
 	troubled map[string]bool
+	mass     massFailure // not forgotten by a Reset: it would begin anew each time
 }
 
 // New returns a Controller that knows nothing until Reset.
@@ -147,17 +151,22 @@ func (c *Controller) Plan(view change.View, now clock.Now) ([][]change.Change, c
 	for _, n := range c.nodes {
 		state, until := c.judge(n, now)
 		if state != n.state {
-			n.state, n.dirty, c.around = state, true, true
-			if state == lost {
+			n.enter(state, now)
+			n.dirty, c.around = true, true
+			switch state {
+			case lost:
 				n.lostAt, n.lastWord = now, c.seen[n.name].HeardBoot
+			case alive, suspect:
+				n.gone, n.released, n.held = false, false, ""
 			}
 			c.note(n)
 		}
 		if now.Reached(n.again) {
 			n.dirty = true
 		}
-		next = clock.Earliest(next, until)
+		next = clock.Earliest(next, until, n.settle(now))
 	}
+	next = clock.Earliest(next, c.followMassFailure(now))
 	var work []*node
 	for _, n := range c.nodes {
 		if n.dirty || c.around && c.troubled[n.name] {

@@ -30,9 +30,14 @@ type rig struct {
 	seen map[string]resource.Seen
 }
 
-func newRig(t *testing.T, nodes ...string) *rig {
+func newRig(t *testing.T, nodes ...string) *rig { return newRigWith(t, 0, nodes...) }
+
+// newRigWith is newRig with a wait in mass failures.
+func newRigWith(t *testing.T, wait time.Duration, nodes ...string) *rig {
 	w := plantest.New(t)
-	w.Add(node.New(config(w.Now)))
+	c := config(w.Now)
+	c.MassFailureWait = wait
+	w.Add(node.New(c))
 	r := &rig{World: w, seen: map[string]resource.Seen{}}
 	r.write(resource.LinkName, resource.Seen{HeardBoot: w.Now.Boot, HeardWall: w.Now.Wall.UnixNano(), Online: true})
 	for _, text := range nodes {
@@ -158,10 +163,13 @@ func TestSilence(t *testing.T) {
 		"event Warning NodeLost pod default/c-once: Node n1 which was running pod c-once is unresponsive",
 		"update pods default/c-once: its node is lost and it does not restart",
 		"event Warning NodeNotReady pod default/d-nowhere: Node is not ready",
-		"update pods default/d-nowhere: its node is lost",
+		"event Warning PodStays pod default/d-nowhere: Pod stays on lost node n1: no other node that is up could take it",
+		"update pods default/d-nowhere: its node is lost and it has to stay",
 		"event Warning NodeNotReady pod default/e-by-name: Node is not ready",
-		"update pods default/e-by-name: its node is lost",
+		"event Warning PodStays pod default/e-by-name: Pod stays on lost node n1: it was bound to this node by name and is never moved",
+		"update pods default/e-by-name: its node is lost and it has to stay",
 		"event Warning NodeNotReady pod default/f-tolerates: Node is not ready",
+		"event Normal PodStays pod default/f-tolerates: Pod stays on lost node n1: it tolerates that",
 		"update pods default/f-tolerates: its node is lost",
 		"delete pods default/h-leaving: it was being deleted and its node is lost",
 	)
@@ -243,7 +251,9 @@ func TestWill(t *testing.T) {
 		t.Errorf("while suspect: %v", got)
 	}
 	r.heard("n1")
-	wantLines(t, r.Settle(), "update nodes n1: alive")
+	wantLines(t, r.Settle(),
+		"event Normal NodeConnected node n1: Node n1 has returned in time",
+		"update nodes n1: alive")
 	if c := resource.NodeCondition(r.node("n1"), resource.ConditionSuspect); c.Status != corev1.ConditionFalse {
 		t.Errorf("%+v", c)
 	}
