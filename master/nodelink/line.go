@@ -3,6 +3,7 @@ package nodelink
 import (
 	"time"
 
+	"github.com/skerry-edge/skerry/master/nodelink/desired"
 	"github.com/skerry-edge/skerry/master/resource"
 	"github.com/skerry-edge/skerry/protocol/clock"
 	"github.com/skerry-edge/skerry/protocol/message"
@@ -141,12 +142,13 @@ func (l *Link) recordLine() {
 // a node is given up or must have been, probes go out as often as commits, and at the end of its node-timeout: it
 // is given up only by a probe that was sent after that.
 func (l *Link) lookForOverdue(now clock.Now) (overdue bool, again clock.Now) {
-	interval, timeout := l.config.Settings.Heartbeat(), l.config.Settings.Timeout()
-	again = now.Add(interval)
+	again = now.Add(l.config.Settings.Heartbeat())
 	for name, s := range l.seen.nodes {
 		if name == resource.LinkName {
 			continue
 		}
+		settings := desired.Paced(l.config.Settings, s.Slow || l.paces.metered[name])
+		interval, timeout := settings.Heartbeat(), settings.Timeout()
 		heard := s.Heard()
 		if late := heard.Add(interval * 5 / 4); s.Online && !now.Reached(late) {
 			again = clock.Earliest(again, late)

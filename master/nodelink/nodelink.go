@@ -42,7 +42,7 @@ type Config struct {
 	Key      *ecdh.PrivateKey // the cluster's, X25519; those of the nodes are in the store
 	Run      seal.Run         // of this process
 	Master   string           // host name, for the logs of agents
-	Settings message.Settings // for every node; both must be set
+	Settings message.Settings // for every node whose link is not metered; both must be set
 	// Sign signs the leader's announcements; nil: they are not signed.
 	Sign   func([]byte) []byte
 	Frames Frames // nil: frames are dropped
@@ -78,6 +78,7 @@ type Link struct {
 
 	announcement announcement
 	line         line
+	paces        paces
 	seen         seen
 	self         *seal.Box // for what this master sends to itself,
 	selfEnd      *seal.Box // and for opening it
@@ -108,6 +109,7 @@ func New(config Config) *Link {
 		nodes:   map[string]*node{},
 		publish: map[string]bool{},
 		retryAt: clock.Never,
+		paces:   newPaces(config.Settings),
 		seen:    newSeen(config.Settings),
 		current: map[string]target{},
 	}

@@ -146,7 +146,7 @@ func (l *Link) recordEvent(now clock.Now, name, reason, text string) {
 func (l *Link) facts(n *node, k *keys, head desired.Head) peer.Facts {
 	return peer.Facts{
 		Epoch:     l.epoch,
-		Settings:  l.config.Settings,
+		Settings:  l.paces.settings(k.name),
 		Desired:   head.Position,
 		Digest:    head.Digest,
 		Sent:      n.sent,

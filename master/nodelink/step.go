@@ -97,8 +97,10 @@ func (l *Link) watch() error {
 	}
 	l.readKeys(view)
 	clear(l.rotate)
+	clear(l.paces.metered)
 	for rec := range view.List(resource.Nodes.Kind, "") {
 		l.observeRotation(rec.Key.Name, rec)
+		l.observePace(rec.Key.Name, rec)
 	}
 	var deleted []string
 	for rec := range view.List(resource.SeenKind, "") {
@@ -148,6 +150,7 @@ func (l *Link) observe(e change.Event) error {
 		return nil
 	}
 	l.observeRotation(e.Key.Name, e.New)
+	l.observePace(e.Key.Name, e.New)
 	if !e.New.Exists() {
 		l.forgetSeen(e.Key.Name)
 		return nil
@@ -303,7 +306,10 @@ func (l *Link) do(now clock.Now, name string, from target, effect peer.Effect) {
 		l.reports = append(l.reports, report{node: name, key: from.key, status: e.Status})
 	case peer.Heard:
 		l.line.proofAt = now
-		l.seen.heard(now, name, e.Readings)
+		if l.book.Unmetered(name, e.Applied) {
+			l.paces.known(name)
+		}
+		l.seen.heard(now, name, l.paces.slow[name], e.Readings)
 	case peer.Offline:
 		l.log.Info().Str("node", name).Msg("node's connection ended")
 		l.seen.offline(now, name)
