@@ -79,6 +79,8 @@ type Link struct {
 	announcement announcement
 	line         line
 	paces        paces
+	states       map[string]nodeState
+	recount      bool // one of them has changed
 	seen         seen
 	self         *seal.Box // for what this master sends to itself,
 	selfEnd      *seal.Box // and for opening it
@@ -110,6 +112,7 @@ func New(config Config) *Link {
 		publish: map[string]bool{},
 		retryAt: clock.Never,
 		paces:   newPaces(config.Settings),
+		states:  map[string]nodeState{},
 		seen:    newSeen(config.Settings),
 		current: map[string]target{},
 	}

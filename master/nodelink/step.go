@@ -39,6 +39,7 @@ func (l *Link) Step(now clock.Now) (next clock.Now, err error) {
 	l.announce(now)
 	l.publishDesired(now)
 	l.writeSeen(now)
+	l.showStates()
 
 	next = clock.Earliest(l.retryAt, l.seen.due(), l.lineNext())
 	if l.line.connected {
@@ -102,6 +103,7 @@ func (l *Link) watch() error {
 		l.observeRotation(rec.Key.Name, rec)
 		l.observePace(rec.Key.Name, rec)
 	}
+	l.countNodes(view)
 	var deleted []string
 	for rec := range view.List(resource.SeenKind, "") {
 		_, exists := view.Get(resource.Nodes.Key("", rec.Key.Name))
@@ -151,6 +153,7 @@ func (l *Link) observe(e change.Event) error {
 	}
 	l.observeRotation(e.Key.Name, e.New)
 	l.observePace(e.Key.Name, e.New)
+	l.countNode(e.Key.Name, e.New)
 	if !e.New.Exists() {
 		l.forgetSeen(e.Key.Name)
 		return nil

@@ -57,8 +57,11 @@ func (c *Controller) forget() {
 	c.troubled, c.waited = map[string]bool{}, map[string]time.Duration{}
 }
 
+// Name is this planner's name.
+const Name = "node"
+
 // Name is the planner's name.
-func (c *Controller) Name() string { return "node" }
+func (c *Controller) Name() string { return Name }
 
 // Kinds are the kinds that it follows.
 func (c *Controller) Kinds() []change.Kind {
