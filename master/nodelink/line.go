@@ -58,6 +58,7 @@ type line struct {
 	written   time.Duration // proven as it was last recorded
 	lookAt    clock.Now     // when to look for nodes that are overdue
 	overdue   bool          // there are some
+	told      bool          // users were told that it is down
 }
 
 // probe is what the master sends to itself.
@@ -120,6 +121,10 @@ func (l *Link) followLine(now clock.Now) {
 // turnLine notes that the line went up or down.
 func (l *Link) turnLine(now clock.Now, up bool) {
 	n := &l.line
+	if n.known && !up || n.told {
+		n.told = !up
+		l.tellLine(now, up)
+	}
 	n.known, n.up, n.changedAt = true, up, now
 	l.metrics.up.Set(0)
 	if up {

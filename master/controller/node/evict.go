@@ -88,27 +88,18 @@ func (t *task) pods(taints []corev1.Taint, returned bool) {
 }
 
 // due is when a pod's tolerations of the taints end: now or before for one that bears a taint not at all, never
-// for one that bears all for good.
+// for one that bears all for good. As in Kubernetes the first toleration that bears a taint decides, and the taint
+// that is borne for the shortest time.
 func (t *task) due(pod *corev1.Pod, taints []corev1.Taint) clock.Now {
 	due := clock.Never
 	for i := range taints {
 		taint := &taints[i]
-		borne, seconds := false, int64(-1)
-		for j := range pod.Spec.Tolerations {
-			toleration := &pod.Spec.Tolerations[j]
-			if !resource.Tolerates(toleration, taint) {
-				continue
-			}
-			borne = true
-			if s := toleration.TolerationSeconds; s != nil && (seconds < 0 || *s < seconds) {
-				seconds = max(*s, 0)
-			}
-		}
-		switch {
-		case !borne:
+		j := slices.IndexFunc(pod.Spec.Tolerations, func(o corev1.Toleration) bool { return resource.Tolerates(&o, taint) })
+		if j < 0 {
 			return clock.Now{}
-		case seconds >= 0:
-			due = clock.Earliest(due, t.tainted(taint).Add(time.Duration(seconds)*time.Second))
+		}
+		if seconds := pod.Spec.Tolerations[j].TolerationSeconds; seconds != nil {
+			due = clock.Earliest(due, t.tainted(taint).Add(time.Duration(max(*seconds, 0))*time.Second))
 		}
 	}
 	return due

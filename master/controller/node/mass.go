@@ -39,14 +39,20 @@ func (c count) massive() bool {
 
 // holds reports whether the pods of a lost node have to wait for the end of a mass failure.
 func (c *Controller) holds(n *node) bool {
-	return c.mass.on && n.state == lost && !n.gone && !n.released
+	return c.mass.on && n.state == lost && !n.released && c.counts(n)
+}
+
+// counts reports whether a node is one of those that may be silent: not gone, and heard before.
+func (c *Controller) counts(n *node) bool {
+	_, heard := c.seen[n.name]
+	return !n.gone && (heard || !n.never)
 }
 
 // followMassFailure begins and ends a mass failure, and gives the nodes their turns after the wait. It returns when
 // to look again.
 func (c *Controller) followMassFailure(now clock.Now) clock.Now {
 	m := &c.mass
-	if c.config.MassFailureWait == 0 || c.blind() {
+	if c.config.MassFailureWait == 0 || c.blind() || len(c.troubled) == 0 && !m.on {
 		return clock.Never // without a broker nothing is evicted at all
 	}
 	switch found := c.count(now); {
@@ -79,7 +85,7 @@ func (c *Controller) count(now clock.Now) (out count) {
 		if !c.mass.on && n.state == lost && now.Since(n.lostAt) >= c.config.MassFailureWait {
 			n.gone = true
 		}
-		if _, heard := c.seen[n.name]; n.gone || n.never && !heard {
+		if !c.counts(n) {
 			continue
 		}
 		out.members++

@@ -452,6 +452,73 @@ func TestTolerationSeconds(t *testing.T) {
 	}
 }
 
+// Of the tolerations of a taint the first decides, and of the taints the one that is borne for the shortest time, as in
+// Kubernetes (k8s.io/component-helpers, GetMatchingTolerations; tainteviction, getMinTolerationTime). That it
+// waits, and until when, is said when that changes.
+func TestWhichTolerationCounts(t *testing.T) {
+	bears := func(seconds int64, keys ...string) (out []corev1.Toleration) {
+		for _, key := range keys {
+			out = append(out, corev1.Toleration{Key: key, Operator: corev1.TolerationOpExists, TolerationSeconds: &seconds})
+			if seconds < 0 {
+				out[len(out)-1].TolerationSeconds = nil
+			}
+		}
+		return out
+	}
+	const unreachable = corev1.TaintNodeUnreachable
+	for name, c := range map[string]struct {
+		tolerations []corev1.Toleration
+		stays       time.Duration // after the node was lost; 0: not at all, negative: for good
+	}{
+		"none":                       {nil, 0},
+		"of another taint":           {bears(60, corev1.TaintNodeNotReady), 0},
+		"none of the user's taint":   {bears(60, unreachable), 0},
+		"for good":                   {bears(-1, unreachable, "mine"), -1},
+		"the shorter":                {append(bears(60, unreachable), bears(20, "mine")...), 20 * second},
+		"the first, which is longer": {append(bears(60, unreachable, "mine"), bears(20, unreachable, "mine")...), 60 * second},
+		"less than nothing":          {append(bears(60, "mine"), bears(0, unreachable)...), 0},
+		"everything, for a time":     {bears(30, ""), 30 * second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, "n1", "n2")
+			r.pass(29*second, "n2")
+			p := owned(bound("web node=n1"))
+			p.Spec.Tolerations = c.tolerations
+			r.Put(p)
+			lines := r.pass(second, "n2") // the node is lost, and has the user's taint since then
+			plantest.Update(r.World, resource.Nodes, "", "n1", func(n *corev1.Node) {
+				n.Spec.Taints = append(n.Spec.Taints, corev1.Taint{Key: "mine", Effect: corev1.TaintEffectNoExecute})
+			})
+			lines = append(lines, r.Settle()...)
+			for range 200 {
+				if !r.Has(resource.Pods, "default", "web") {
+					break
+				}
+				lines = append(lines, r.pass(second, "n2")...)
+			}
+			stayed := r.Now.Boot - plantestStart - 90*second
+			switch gone := !r.Has(resource.Pods, "default", "web"); {
+			case gone != (c.stays >= 0):
+				t.Errorf("gone: %v", gone)
+			case gone && stayed != c.stays:
+				t.Errorf("it stayed for %s, want %s", stayed, c.stays)
+			}
+			told := 0
+			for _, line := range lines {
+				if strings.HasPrefix(line, "event Normal PodStays") {
+					told++
+				}
+			}
+			if c.stays != 0 && told == 0 || told > 2 { // once for the one taint, and once for both
+				t.Errorf("told %d times: %v", told, lines)
+			}
+		})
+	}
+}
+
+// plantestStart is the boot clock at the start of a world.
+const plantestStart = time.Hour
+
 // A user's NoExecute taint ends the pods that don't tolerate it, with their grace; cordon and pressure taint.
 func TestTaintsOfLiveNodes(t *testing.T) {
 	r := newRig(t, "n1", "n2")
