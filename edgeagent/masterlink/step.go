@@ -49,12 +49,14 @@ func (l *Link) start() error {
 	if err != nil {
 		return fmt.Errorf("read the highest epoch: %w", err)
 	}
+	var settings message.Settings // of the stored document
 	switch {
 	case l.config.Revoked != 0:
 		head := l.runNothing(peer.Head{Position: position, Digest: digest}) // what was left running ends
 		position, digest = head.Position, head.Digest
 	case position.Serial != 0:
 		if content, err := decodeStored(digest, stored); err == nil {
+			settings = content.Settings
 			l.config.Local.Accept(content)
 		} else {
 			// What runs goes on; the master is asked for the document.
@@ -81,6 +83,7 @@ func (l *Link) start() error {
 		Settings:    l.config.Settings,
 		Revoked:     l.config.Revoked,
 	})
+	l.peer.Settle(clock.Now{}, settings) // how long to wait between attempts to connect, before anybody has answered
 	return nil
 }
 
@@ -162,7 +165,7 @@ func (l *Link) do(now clock.Now, effects []peer.Effect) {
 				l.log.Warn().Err(err).Msg("message not sent")
 			}
 		case peer.Apply:
-			l.apply(e.Document)
+			l.apply(now, e.Document)
 		case peer.KeepPosition:
 			if err := l.config.Disk.KeepPosition(e.Position); err != nil {
 				l.log.Error().Err(err).Msg("position of the desired state not stored")
@@ -205,7 +208,7 @@ func (l *Link) do(now clock.Now, effects []peer.Effect) {
 }
 
 // apply stores a desired state, and only then lets the node know it.
-func (l *Link) apply(doc message.Desired) {
+func (l *Link) apply(now clock.Now, doc message.Desired) {
 	encoded, content, err := doc.Unpack()
 	if err != nil {
 		l.log.Error().Err(err).Msg("desired state refused")
@@ -218,6 +221,7 @@ func (l *Link) apply(doc message.Desired) {
 		return
 	}
 	l.peer.Stored(peer.Head{Position: doc.Position, Digest: doc.Digest})
+	l.peer.Settle(now, content.Settings)
 	l.config.Local.Accept(content)
 	l.metrics.accepted.Inc()
 	l.log.Info().Stringer("desired", doc.Position).Int("pods", len(content.Pods)).Msg("desired state accepted")

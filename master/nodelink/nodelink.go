@@ -43,7 +43,7 @@ type Config struct {
 	Key      *ecdh.PrivateKey // the cluster's, X25519; those of the nodes are in the store
 	Run      seal.Run         // of this process
 	Master   string           // host name, for the logs of agents
-	Settings message.Settings // for every node; both must be set
+	Settings message.Settings // for every node whose link is not metered; both must be set
 	// Sign signs the leader's announcements; nil: they are not signed.
 	Sign   func([]byte) []byte
 	Frames Frames // nil: frames are dropped
@@ -81,6 +81,9 @@ type Link struct {
 
 	announcement announcement
 	line         line
+	paces        paces
+	states       map[string]nodeState
+	recount      bool // one of them has changed
 	seen         seen
 	self         *seal.Box // for what this master sends to itself,
 	selfEnd      *seal.Box // and for opening it
@@ -112,6 +115,8 @@ func New(config Config) *Link {
 		asking:  map[string]uint64{},
 		publish: map[string]bool{},
 		retryAt: clock.Never,
+		paces:   newPaces(config.Settings),
+		states:  map[string]nodeState{},
 		seen:    newSeen(config.Settings),
 		current: map[string]target{},
 	}

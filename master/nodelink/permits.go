@@ -28,7 +28,7 @@ func (l *Link) asker(name string, ask uint64) (permit.Asker, bool) {
 		return permit.Asker{}, false
 	}
 	return permit.Asker{
-		Name: name, Holder: k.record.Node, Boot: n.peer.Boot(), Ask: ask, Lasts: permit.Lasts(l.config.Settings),
+		Name: name, Holder: k.record.Node, Boot: n.peer.Boot(), Ask: ask, Lasts: permit.Lasts(l.paces.slowest(name)),
 	}, true
 }
 
@@ -94,7 +94,7 @@ func (l *Link) tellWaits(now clock.Now, a permit.Answer) {
 
 // askAboutSlots asks a node what has become of pods that hold a slot there and are not in the store any more.
 func (l *Link) askAboutSlots(now clock.Now, from permit.Asker) {
-	uids := l.permits.Questions(now, from, l.config.Settings.Heartbeat())
+	uids := l.permits.Questions(now, from, l.paces.slowest(from.Name).Heartbeat())
 	if len(uids) == 0 {
 		return
 	}

@@ -44,6 +44,7 @@ func (l *Link) Step(now clock.Now) (next clock.Now, err error) {
 	l.announce(now)
 	l.publishDesired(now)
 	l.writeSeen(now)
+	l.showStates()
 
 	next = clock.Earliest(l.retryAt, freeAt, l.seen.due(), l.lineNext())
 	if l.line.connected {
@@ -104,9 +105,12 @@ func (l *Link) watch() error {
 	l.permits.Reset(view)
 	l.readKeys(view)
 	clear(l.rotate)
+	clear(l.paces.metered)
 	for rec := range view.List(resource.Nodes.Kind, "") {
 		l.observeRotation(rec.Key.Name, rec)
+		l.observePace(rec.Key.Name, rec)
 	}
+	l.countNodes(view)
 	var deleted []string
 	for rec := range view.List(resource.SeenKind, "") {
 		_, exists := view.Get(resource.Nodes.Key("", rec.Key.Name))
@@ -161,6 +165,8 @@ func (l *Link) observe(e change.Event) error {
 		return nil
 	}
 	l.observeRotation(e.Key.Name, e.New)
+	l.observePace(e.Key.Name, e.New)
+	l.countNode(e.Key.Name, e.New)
 	if !e.New.Exists() {
 		l.forgetSeen(e.Key.Name)
 		return nil
@@ -316,7 +322,10 @@ func (l *Link) do(now clock.Now, name string, from target, effect peer.Effect) {
 		l.reports = append(l.reports, report{node: name, key: from.key, boot: l.nodes[name].peer.Boot(), status: e.Status})
 	case peer.Heard:
 		l.line.proofAt = now
-		l.seen.heard(now, name, e.Readings)
+		if l.book.Unmetered(name, e.Applied) {
+			l.paces.known(name)
+		}
+		l.seen.heard(now, name, l.paces.slow[name], e.Readings)
 	case peer.Asked:
 		l.asked(name, e.Ask)
 	case peer.Released:

@@ -16,10 +16,6 @@ import (
 // its creator: it belongs to that node and is never moved to another.
 const AnnotationScheduled = shared.AnnotationScheduled
 
-// ConditionSuspect is True on a node whose connection has ended without a word and whose time-out has not yet
-// come.
-const ConditionSuspect corev1.NodeConditionType = "Suspect"
-
 // Meta decodes only the metadata of an encoded object, at a fraction of the cost of Decode.
 func Meta(value []byte) (metav1.ObjectMeta, error) {
 	var meta metav1.ObjectMeta

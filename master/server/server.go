@@ -125,6 +125,7 @@ func (s *Server) assemble() (err error) {
 	s.runner, err = reconcile.New(reconcile.Config{
 		Store: s.store, Planners: planners(s.config, daemon.Clock()), Logger: s.daemon.Log,
 		Clock: s.loops.runner.Clock(daemon.Clock), Registerer: s.daemon.Registry,
+		Observe: countEvictions(s.daemon.Registry),
 	})
 	if err != nil {
 		return err

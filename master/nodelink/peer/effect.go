@@ -44,8 +44,11 @@ type Current struct {
 // Report is for the store.
 type Report struct{ Status message.Status }
 
-// Heard says that the node lives; Readings is nil when the message had none.
-type Heard struct{ Readings *message.Readings }
+// Heard says that the node lives. Only a heartbeat has Readings and says what the node has Applied.
+type Heard struct {
+	Readings *message.Readings
+	Applied  message.Position
+}
 
 // Offline says that the will of the node's connection arrived.
 type Offline struct{}
