@@ -111,6 +111,7 @@ func (a *Agent) assemble() error {
 	a.loops.reconcile, a.loops.link = a.daemon.Health.Loop("the control loop"), a.daemon.Health.Loop("the link to the master")
 	a.pool = reconcile.NewPool(runtime.NumCPU())
 	a.reconciler, err = reconcile.New(reconcile.Config{
+		Guard:  a.runtime.guard,
 		Engine: a.runtime.engine, Network: a.runtime.network, Volumes: a.runtime.volumes, Prober: a.runtime.prober,
 		Disk: a.disk, Logs: reconcile.LogFiles{Root: a.logRoot},
 		Executor: a.pool, Clock: a.loops.reconcile.Clock(daemon.Clock), Log: a.daemon.Log, Registerer: a.daemon.Registry,
@@ -192,6 +193,7 @@ func (a *Agent) addChecks() {
 		}
 		return err
 	})
+	a.daemon.Health.Check("guard", a.reconciler.GuardError)
 	a.daemon.Health.Check("broker", a.bus.Err)
 	a.daemon.Health.Check("master", func() error {
 		switch h := a.link.Health(); {

@@ -14,8 +14,10 @@ import (
 
 	"github.com/skerry-edge/skerry/edgeagent/engine"
 	"github.com/skerry-edge/skerry/edgeagent/engine/containerd"
+	"github.com/skerry-edge/skerry/edgeagent/guard"
 	"github.com/skerry-edge/skerry/edgeagent/machine"
 	"github.com/skerry-edge/skerry/edgeagent/network"
+	"github.com/skerry-edge/skerry/edgeagent/plan"
 	"github.com/skerry-edge/skerry/edgeagent/probe"
 	"github.com/skerry-edge/skerry/edgeagent/reconcile"
 	"github.com/skerry-edge/skerry/edgeagent/session"
@@ -37,7 +39,8 @@ type runtimeParts struct {
 	network reconcile.Network
 	volumes reconcile.Volumes // nil: fake
 	prober  reconcile.Prober  // likewise
-	dial    session.Dial      // a pod's port
+	guard   reconcile.Guard
+	dial    session.Dial // a pod's port
 	board   board
 	runs    []func(context.Context) error // their loops
 	close   func() error
@@ -85,9 +88,10 @@ func newRuntime(config Config, node string, changed func(), d *daemon.Daemon) (*
 	if err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
+	guarded := guarding{guard.New(guard.Config{Socket: config.Guard, Group: "/" + filepath.Join(parent, plan.GuardedCgroup)})}
 	imports := &importing{Engine: e, done: make(chan struct{})}
 	return &runtimeParts{
-		engine: imports, network: pods, volumes: volumes, prober: probe.Prober{Engine: e}, dial: network.Dial, board: m, close: e.Close,
+		engine: imports, network: pods, volumes: volumes, prober: probe.Prober{Engine: e}, guard: guarded, dial: network.Dial, board: m, close: e.Close,
 		runs: []func(context.Context) error{
 			e.Run, m.Run,
 			func(ctx context.Context) error {
@@ -96,6 +100,15 @@ func newRuntime(config Config, node string, changed func(), d *daemon.Daemon) (*
 			},
 		},
 	}, nil
+}
+
+// guarding is skerry-guard as the control loop has it.
+type guarding struct{ *guard.Client }
+
+// Armed implements reconcile.Guard.
+func (g guarding) Armed(ctx context.Context) (time.Duration, bool, error) {
+	state, err := g.State(ctx)
+	return state.Deadline, state.Armed, err
 }
 
 // podRoot is the directory of all pods' volumes.
