@@ -50,6 +50,7 @@ type pending struct {
 	echo      uint64 // the hello's challenge
 	challenge uint64
 	heard     uint64 // the highest number that came from the run meanwhile, and was refused
+	passed    bool   // the run has echoed another one: it won't take this one's welcome any more
 }
 
 type connection struct {
@@ -149,12 +150,15 @@ func (p *Peer) hello(now clock.Now, in Input, m message.Hello, facts Facts) []Ef
 	if facts.Epoch.Less(m.Highest) {
 		effects = append(effects, Outranked{m.Highest})
 	}
-	if m.Highest.Less(facts.Epoch) {
+	challenge, repeated := p.challenge(in, m.Challenge)
+	if repeated || m.Highest.Less(facts.Epoch) {
+		// A node that knows the epoch may still not know who leads, and then no welcome counts: its agent is new, and the
+		// broker has lost the announcement.
 		effects = append(effects, Announce{})
 	}
 	effects = append(effects, Welcome{message.Welcome{
 		Echo:      m.Challenge,
-		Challenge: p.challenge(in, m.Challenge),
+		Challenge: challenge,
 		Desired:   facts.Desired,
 		Digest:    facts.Digest,
 		Settings:  facts.Settings,
@@ -165,18 +169,18 @@ func (p *Peer) hello(now clock.Now, in Input, m message.Hello, facts Facts) []Ef
 	return effects
 }
 
-// challenge is the one that waits for this hello already, or a new one.
-func (p *Peer) challenge(in Input, echo uint64) uint64 {
+// challenge is the one that waits for this hello already, which is then a repeated one, or a new one.
+func (p *Peer) challenge(in Input, echo uint64) (challenge uint64, repeated bool) {
 	for _, c := range p.pending {
 		if c.run == in.Envelope.Sender && c.echo == echo {
-			return c.challenge
+			return c.challenge, true
 		}
 	}
 	if len(p.pending) == maxPending {
 		p.pending = append(p.pending[:0], p.pending[1:]...)
 	}
 	p.pending = append(p.pending, pending{run: in.Envelope.Sender, echo: echo, challenge: in.Challenge})
-	return in.Challenge
+	return in.Challenge, false
 }
 
 // report takes in a status. A complete one that echoes a pending challenge makes its run the current one.
@@ -185,6 +189,9 @@ func (p *Peer) report(now clock.Now, in Input, m message.Status, facts Facts) []
 		effects := p.makeCurrent(in, max(heard, in.Envelope.Sequence))
 		p.heard, p.status = now, m.Digest
 		return append(effects, Heard{}, Report{Status: m})
+	}
+	if m.Complete && in.Envelope.Sender != p.current {
+		p.pass(in.Envelope.Sender)
 	}
 	return p.fromCurrent(now, in, facts, func() []Effect {
 		var effects []Effect
@@ -211,6 +218,15 @@ func (p *Peer) proves(run seal.Run, m message.Status) (heard uint64, ok bool) {
 		}
 	}
 	return 0, false
+}
+
+// pass notes that a run has echoed a challenge that is not known here, or no longer.
+func (p *Peer) pass(run seal.Run) {
+	for i := range p.pending {
+		if p.pending[i].run == run {
+			p.pending[i].passed = true
+		}
+	}
 }
 
 // makeCurrent makes a run the node's; what was heard of it before, up to a number, counts as seen.
@@ -309,7 +325,7 @@ func (p *Peer) askUnknown(now clock.Now, run seal.Run, facts Facts) []Effect {
 		return nil
 	}
 	for _, c := range p.pending {
-		if c.run == run {
+		if c.run == run && !c.passed {
 			return p.ask(now, facts, message.Resync{Status: true}, "the run has not echoed its challenge")
 		}
 	}
