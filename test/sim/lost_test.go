@@ -76,7 +76,7 @@ func three(t *testing.T, o Options) *World {
 	if w.nodes[0].alive() == 0 {
 		t.Fatal("nothing runs on n1")
 	}
-	w.Run(w.between(0, 2*w.options.Settings.Heartbeat())) // anywhere in an interval
+	w.Run(w.between(0, 2*w.settings.Heartbeat())) // anywhere in an interval
 	return w
 }
 
@@ -93,7 +93,7 @@ func TestANodeIsLost(t *testing.T) {
 		longest := time.Duration(0)
 		for seed := int64(1); seed <= 12; seed++ {
 			w := three(t, Options{Seed: seed, Settings: test.settings})
-			timeout, interval := w.options.Settings.Timeout(), w.options.Settings.Heartbeat()
+			timeout, interval := w.settings.Timeout(), w.settings.Heartbeat()
 			n1 := w.nodes[0]
 			w.log("n1", "CUT without warning")
 			w.bus.Cut("n1", true, true) // the packets are dropped: neither end notices
@@ -220,7 +220,7 @@ func TestALostStatusShowsWithTheHeartbeats(t *testing.T) {
 			if w.well() {
 				t.Fatal("nothing was lost")
 			}
-			w.need(t, 2*w.options.Settings.Heartbeat()+time.Second, "the store says what the agent says", w.well)
+			w.need(t, 2*w.settings.Heartbeat()+time.Second, "the store says what the agent says", w.well)
 		})
 	}
 }
