@@ -3,10 +3,9 @@ package sim
 import (
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	appsv1 "k8s.io/api/apps/v1"
 
 	"github.com/skerry-edge/skerry/master/change"
 	"github.com/skerry-edge/skerry/master/resource"
@@ -18,7 +17,7 @@ type facts struct {
 	pods        map[change.Key]*podFact
 	order       []change.Key // of the pods, as they came
 	deployments map[string]*deploymentFact
-	order2      []string
+	named       []string
 	nodes       map[string]*nodeFact
 }
 
@@ -26,12 +25,10 @@ type facts struct {
 type podFact struct {
 	uid, name, app, node string
 	controlled           bool
-	program, image       string
+	program              string // what its container runs
 	grace                time.Duration
 	bound, deleted       time.Duration // since when; 0: it isn't
-	made                 time.Duration
 	ended, ready         bool
-	pinned               bool
 }
 
 type deploymentFact struct {
@@ -83,8 +80,7 @@ func (f *facts) followPod(w *World, e change.Event) {
 	}
 	if fact == nil || fact.uid != string(p.UID) {
 		c := p.Spec.Containers[0]
-		fact = &podFact{uid: string(p.UID), name: p.Name, app: p.Labels["app"], image: c.Image, made: w.now,
-			controlled: metav1.GetControllerOfNoCopy(p) != nil, pinned: p.Annotations[resource.AnnotationScheduled] != "true" && p.Spec.NodeName != ""}
+		fact = &podFact{uid: string(p.UID), name: p.Name, app: p.Labels["app"], controlled: metav1.GetControllerOfNoCopy(p) != nil}
 		if len(c.Args) > 0 {
 			fact.program = c.Args[0]
 		}
@@ -138,7 +134,7 @@ func (f *facts) followDeployment(w *World, e change.Event) {
 	if fact == nil {
 		fact = &deploymentFact{since: w.now}
 		f.deployments[name] = fact
-		f.order2 = append(f.order2, name)
+		f.named = append(f.named, name)
 	}
 	if fact.gen != d.Generation {
 		fact.gen, fact.since = d.Generation, w.now
@@ -162,14 +158,14 @@ func (f *facts) each(do func(*podFact)) {
 
 // eachDeployment is each, of Deployments.
 func (f *facts) eachDeployment(do func(string, *deploymentFact)) {
-	kept := f.order2[:0]
+	kept := f.named[:0]
 	seen := map[string]bool{}
-	for _, name := range f.order2 {
+	for _, name := range f.named {
 		if d := f.deployments[name]; d != nil && !seen[name] {
 			seen[name] = true
 			kept = append(kept, name)
 			do(name, d)
 		}
 	}
-	f.order2 = kept
+	f.named = kept
 }

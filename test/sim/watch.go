@@ -29,8 +29,7 @@ func slack(d time.Duration) time.Duration { return d * 100 / 94 }
 type health struct {
 	heard    time.Duration // when the master last got a packet of its
 	well     time.Duration // since when its agent runs and is connected, both ways
-	engine   time.Duration // when its engine last had a fault
-	crashed  bool          // a container was killed: back-off
+	engine   time.Duration // when its engine last had a fault, or lost a container; 0: never
 	version  uint64        // of its statuses, and since when it is that
 	since    time.Duration
 	verified bool
@@ -135,11 +134,8 @@ func (w *World) watchLoss(n *node) {
 	fact := w.facts.nodes[n.name]
 	from := max(n.health.heard, w.watched.fair)
 	limit := slack(w.settings.Timeout() + w.settings.Heartbeat() + planTime)
-	if fact == nil || w.now-from <= limit {
-		return
-	}
-	if fact.ready == corev1.ConditionTrue {
-		w.owe("lost "+n.name, from, limit, "%s is Ready and was not heard", n.name)
+	if fact != nil && w.now-from > limit && fact.ready == corev1.ConditionTrue {
+		w.fail("%s is Ready and was not heard for %s, %s is the most", n.name, w.now-from, limit)
 	}
 }
 
