@@ -254,7 +254,7 @@ func (w *World) notLost(name string, now clock.Now) string {
 		return "the master has no broker"
 	}
 	seen, ok := w.seen(name)
-	if fresh := now.Since(w.master.started); fresh < w.settings.suspect || fresh < timeout && (!ok || seen.Online) {
+	if fresh := now.Since(w.master.started); fresh < min(timeout, w.settings.suspect) || fresh < timeout && (!ok || seen.Online) {
 		return "the master has just started"
 	}
 	if deadline := seen.HeardBoot + timeout; ok && (seen.Online || deadline < seen.OfflineBoot+w.settings.suspect) && link.ProofBoot < deadline {

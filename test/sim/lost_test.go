@@ -159,6 +159,7 @@ func TestADeadBrokerCostsNoNode(t *testing.T) {
 		for _, d := range []time.Duration{22 * time.Second, 24 * time.Second, time.Minute} {
 			w.log("master", "CUT without warning")
 			w.bus.Cut("master", true, true)
+			w.hangs = w.now + d
 			w.Run(d)
 			w.log("master", "HEALED")
 			w.bus.Cut("master", false, false)
@@ -176,6 +177,7 @@ func TestASlowDiskCostsNoNode(t *testing.T) {
 		w := three(t, Options{Seed: seed})
 		link := w.master.link
 		step, until := link.step, w.now+50*time.Second
+		w.hangs = until
 		link.step = func(now clock.Now) (clock.Now, error) {
 			if left := until - w.now; left > 0 {
 				return now.Add(left), nil

@@ -130,7 +130,7 @@ func (s *shells) master() {
 }
 
 func (s *shells) agent(name string) {
-	n := &node{w: s.world, name: name, keys: s.world.cluster.NewNode(name)}
+	n := &node{w: s.world, name: name, machine: &machine{id: name}, keys: s.world.cluster.NewNode(name)}
 	if err := n.join(s.store); err != nil {
 		s.t.Fatal(err)
 	}

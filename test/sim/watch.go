@@ -112,7 +112,7 @@ func (w *World) settleDebts() {
 func (w *World) lookAtAll() {
 	m := w.master
 	_, up := m.line.client.Connection()
-	if m.down() || !up || w.isCut["master"] > 0 || w.now < w.brokerUp || w.weather != (weather{}) || m != w.watched.master {
+	if m.down() || !up || w.isCut["master"] > 0 || w.now < w.brokerUp || w.now < w.hangs || w.weather != (weather{}) || m != w.watched.master {
 		w.watched.fair = w.now
 	}
 	w.watched.master = m

@@ -62,7 +62,8 @@ type World struct {
 	events  uint64 // that were ever put into the queue
 	trace   trace
 	failure error
-	calm    bool // the faults have ended
+	calm    bool          // the faults have ended
+	hangs   time.Duration // until when the master hears nothing, though it runs and is connected
 
 	topics    protocol.Topics
 	cluster   sealtest.Cluster
