@@ -155,6 +155,8 @@ func (w *World) drop(l *line, connection uint64) {
 	if n, _ := l.client.Connection(); n == connection {
 		w.log(l.id, "the broker has noticed that the connection is gone")
 		w.bus.Drop(l.id)
+		// What the client sends next is answered by a reset, at the latest when it pings.
+		w.after(w.between(20*time.Second, 90*time.Second), func() { w.lose(l, connection) })
 	}
 }
 
@@ -179,6 +181,17 @@ func (w *World) cut(id string, up, down bool, d time.Duration) {
 			w.heal(id)
 		}
 	})
+}
+
+// lose ends a client's connection if it is still that one, and when the client is awake.
+func (w *World) lose(l *line, connection uint64) {
+	if left := l.frozen() - w.now; left > 0 && !l.closed {
+		w.after(left, func() { w.lose(l, connection) })
+		return
+	}
+	if n, up := l.client.Connection(); up && n == connection && !l.closed {
+		l.client.Lose()
+	}
 }
 
 // notice makes a client find out that a connection of its is gone, if it is.
