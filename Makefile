@@ -15,10 +15,11 @@ KUBECTL_VERSION = v$(subst v0.,1.,$(shell go list -m -f '{{.Version}}' k8s.io/ku
 LDFLAGS = -s -w -X github.com/skerry-edge/skerry/protocol/daemon.Version=$(VERSION)
 EDGECTL_LDFLAGS = $(LDFLAGS) -X k8s.io/component-base/version.gitVersion=$(KUBECTL_VERSION)
 
-BINARIES := skerry-master skerry-agent skerry-log edgectl
+BINARIES := skerry-master skerry-agent skerry-log skerry-guard edgectl
 PACKAGE_skerry-master := ./master
 PACKAGE_skerry-agent := ./edgeagent
 PACKAGE_skerry-log := ./edgeagent/logs/writer
+PACKAGE_skerry-guard := ./edgeagent/guard/keeper
 PACKAGE_edgectl := ./edgectl
 
 TOOL := go tool -modfile=build/tools/go.mod
