@@ -12,7 +12,8 @@ export GOFLAGS := $(strip $(GOFLAGS) -trimpath -buildvcs=false -tags=grpcnotrace
 
 # The version that kubectl reports of itself: that of the library it is built from.
 KUBECTL_VERSION = v$(subst v0.,1.,$(shell go list -m -f '{{.Version}}' k8s.io/kubectl))
-LDFLAGS = -s -w -X github.com/skerry-edge/skerry/protocol/daemon.Version=$(VERSION)
+# skerry-guard has its version in a variable of its own: protocol/daemon would not fit into it.
+LDFLAGS = -s -w -X github.com/skerry-edge/skerry/protocol/daemon.Version=$(VERSION) -X main.version=$(VERSION)
 EDGECTL_LDFLAGS = $(LDFLAGS) -X k8s.io/component-base/version.gitVersion=$(KUBECTL_VERSION)
 
 BINARIES := skerry-master skerry-agent skerry-log skerry-guard edgectl

@@ -105,7 +105,7 @@ func (a *Agent) assemble() error {
 	if a.boot, err = bootID(); err != nil {
 		return err
 	}
-	if a.runtime, err = newRuntime(a.config, id.Node, func() { a.link.Wake() }, a.daemon); err != nil {
+	if a.runtime, err = newRuntime(a.config, id.Node, func() { a.link.Wake() }, a.guardError, a.daemon); err != nil {
 		return err
 	}
 	a.loops.reconcile, a.loops.link = a.daemon.Health.Loop("the control loop"), a.daemon.Health.Loop("the link to the master")
@@ -137,6 +137,14 @@ func (a *Agent) assemble() error {
 		return nil // the rest needs to know that the node has joined
 	}
 	return a.connect()
+}
+
+// guardError is what is wrong with the guard, as the control loop knows.
+func (a *Agent) guardError() error {
+	if a.reconciler == nil {
+		return nil // the machine is read before there is one
+	}
+	return a.reconciler.GuardError()
 }
 
 // connect makes the way to the master of a node that has joined.

@@ -46,8 +46,9 @@ type runtimeParts struct {
 	close   func() error
 }
 
-// newRuntime prepares what runs containers. changed is called when the board's Node has changed.
-func newRuntime(config Config, node string, changed func(), d *daemon.Daemon) (*runtimeParts, error) {
+// newRuntime prepares what runs containers. changed is called when the board's Node has changed, guardError says what is
+// wrong with the guard.
+func newRuntime(config Config, node string, changed func(), guardError func() error, d *daemon.Daemon) (*runtimeParts, error) {
 	if config.Engine == EngineFake {
 		return newFakeRuntime(config, node)
 	}
@@ -79,6 +80,7 @@ func newRuntime(config Config, node string, changed func(), d *daemon.Daemon) (*
 			return "containerd://" + version
 		},
 		Network: pods,
+		Guard:   guardError,
 		Images:  func(ctx context.Context) ([]corev1.ContainerImage, error) { return images(ctx, e) },
 	})
 	if err != nil {

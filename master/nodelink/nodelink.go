@@ -47,6 +47,8 @@ type Config struct {
 	// Sign signs the leader's announcements; nil: they are not signed.
 	Sign   func([]byte) []byte
 	Frames Frames // nil: frames are dropped
+	// Elsewhere reports whether another master, which led before and may be cut off, may still grant permits. Nil: none may.
+	Elsewhere func() bool
 
 	Clock      clock.Source
 	Rand       io.Reader // challenges

@@ -35,6 +35,9 @@ func (l *Link) asker(name string, ask uint64) (permit.Asker, bool) {
 // grantPermits ends what has ended, answers the nodes that asked, and those whose pods wait for a slot that has become
 // free. It returns when the next permit will have ended.
 func (l *Link) grantPermits(now clock.Now) (next clock.Now, err error) {
+	if !l.elsewhere() {
+		l.permits.Alone(now)
+	}
 	ended, next := l.permits.Expire(now)
 	if err := l.writeSlots(ended); err != nil {
 		return next, err
@@ -62,6 +65,15 @@ func (l *Link) grantPermits(now clock.Now) (next clock.Now, err error) {
 	}
 	l.metrics.slots.Set(float64(l.config.Store.View().Count(resource.SlotKind)))
 	return next, nil
+}
+
+func (l *Link) elsewhere() bool { return l.config.Elsewhere != nil && l.config.Elsewhere() }
+
+// obeys notes that a node has proven its run to this master.
+func (l *Link) obeys(now clock.Now, name string) {
+	if from, ok := l.asker(name, 0); ok {
+		l.permits.Heard(now, name, from.Holder)
+	}
 }
 
 // grant writes the records of an answer, and only then lets the node have it.

@@ -56,7 +56,7 @@ func (l *Link) Step(now clock.Now) (next clock.Now, err error) {
 // start subscribes and begins to follow the store, once; and begins anew when the store has begun an epoch.
 func (l *Link) start(now clock.Now) error {
 	if !l.started {
-		l.permits = permit.NewBook(now)
+		l.permits = permit.NewBook(now, l.elsewhere())
 		if err := l.openSelf(); err != nil {
 			return err
 		}
@@ -336,6 +336,7 @@ func (l *Link) do(now clock.Now, name string, from target, effect peer.Effect) {
 		l.line.lookAt = now
 	case peer.Current:
 		l.setConversation(name, from)
+		l.obeys(now, name)
 		l.log.Info().Str("node", name).Stringer("run", e.Run).Msg("node connected")
 		if e.Duplicate {
 			l.log.Error().Str("node", name).Stringer("run", e.Run).Msg("two agents use this node's identity")

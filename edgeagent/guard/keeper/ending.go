@@ -2,6 +2,7 @@ package main
 
 import (
 	"slices"
+	"strconv"
 	"syscall"
 	"time"
 )
@@ -47,6 +48,7 @@ type ending struct {
 	since time.Duration // when the phase began
 	begun time.Duration // when it was begun to end what is there now
 	pause time.Duration // between looks while dying
+	still bool          // at the last look of freezing all were frozen
 	round uint
 	seen  map[int]*sight
 	ended bool // at the last look nothing was left
@@ -72,19 +74,20 @@ func (e *ending) step(now time.Duration) (next time.Duration) {
 	}
 }
 
-// freezeAndKill stays until it has killed everything in a group of which it knew before that it was frozen: then nothing
-// was forked after the look.
+// freezeAndKill stays until nothing can have been missed: at one look all were frozen, and the next saw nobody else. A
+// child that was forked behind the back of the first is seen by the second.
 func (e *ending) freezeAndKill(now time.Duration) time.Duration {
 	e.freeze()
-	frozen := e.frozen()
-	e.look(now, true)
+	still := e.still
+	fresh := e.look(now, true)
+	e.still = e.all(func(s *sight) bool { return s.frozen })
 	if e.empty() {
 		return e.enter(held, now, now)
 	}
-	if e.canFreeze() && !frozen && now-e.since < freezeWait {
+	if e.canFreeze() && (fresh || !still) && now-e.since < freezeWait {
 		return now + soon
 	}
-	if frozen && !e.allKilled() {
+	if e.still && !e.all(func(s *sight) bool { return s.killed }) {
 		return e.enter(held, now, now) // awake they would go on
 	}
 	e.thaw()
@@ -135,7 +138,7 @@ func (e *ending) hold(now time.Duration) time.Duration {
 }
 
 func (e *ending) enter(p phase, now, next time.Duration) time.Duration {
-	e.phase, e.since = p, now
+	e.phase, e.since, e.still = p, now, false
 	return next
 }
 
@@ -149,7 +152,7 @@ func (e *ending) look(now time.Duration, kill bool) (fresh bool) {
 	for _, h := range e.hierarchies {
 		last, frozen := "", false
 		e.note(h.walk(e.group, func(dir string, pid int) {
-			if dir != last && !kill {
+			if dir != last {
 				last, frozen = dir, (h.v2 || h.freezer) && h.frozen(dir)
 			}
 			if pid == syscall.Getpid() || pid == 1 {
@@ -178,7 +181,11 @@ func (e *ending) look(now time.Duration, kill bool) (fresh bool) {
 		}
 		fresh = fresh || !s.killed
 		if kill && pid > 0 {
-			s.killed = e.kill(pid) == nil || s.killed
+			err := e.kill(pid)
+			s.killed = s.killed || err == nil
+			if err != syscall.ESRCH {
+				e.note(fail("kill", strconv.Itoa(pid), err))
+			}
 		} else if kill {
 			s.killed = allAtOnce // 0 stands for one of another PID namespace, which only cgroup.kill reaches
 		}
@@ -186,9 +193,9 @@ func (e *ending) look(now time.Duration, kill bool) (fresh bool) {
 	return fresh
 }
 
-func (e *ending) allKilled() bool {
+func (e *ending) all(is func(*sight) bool) bool {
 	for _, s := range e.seen {
-		if !s.killed {
+		if !is(s) {
 			return false
 		}
 	}
@@ -202,15 +209,6 @@ func (e *ending) canFreeze() bool {
 		}
 	}
 	return false
-}
-
-func (e *ending) frozen() bool {
-	for _, h := range e.hierarchies {
-		if h.canFreeze(e.group) && !h.frozen(h.point+e.group) {
-			return false
-		}
-	}
-	return true
 }
 
 // freeze freezes the group everywhere; where it is gone it makes it again, so that what comes finds it frozen.

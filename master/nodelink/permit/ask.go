@@ -36,6 +36,9 @@ type Wait struct {
 // Ask takes in a heartbeat that asks for a permit, and says what the node may run. Sent has to follow when the
 // answer has gone out.
 func (b *Book) Ask(view change.View, now clock.Now, from Asker) Answer {
+	if b.heard[from.Name] != from.Holder {
+		b.Heard(now, from.Name, from.Holder)
+	}
 	n := b.nodes[from.Name]
 	if n == nil || n.Boot != from.Boot || n.Holder != from.Holder {
 		n = &node{}
@@ -120,13 +123,13 @@ func (b *Book) decide(view change.View, now clock.Now, n *node, p *pod, taken ma
 	case p.over:
 		return nil, ""
 	case s != nil && s.Holder != n.Holder:
-		if s.Bound || !now.Reached(s.until) {
+		if !s.over(now) {
 			return nil, fmt.Sprintf("a device that was node %s before has held its slot%s", s.Node, b.left(s))
 		}
 	case s != nil && s.Bound:
 		return nil, "" // whatever the boot
 	case s != nil && s.Boot != n.Boot:
-		if !now.Reached(s.until) {
+		if !s.over(now) {
 			return nil, "its node has rebooted, and what was permitted before has not surely ended" + b.left(s)
 		}
 	case s != nil:
@@ -203,6 +206,9 @@ func (b *Book) left(s *slot) string {
 		return "; the record can't be read"
 	case s.Bound:
 		return ", which has to say that the pod is gone (when the device is off for good: edgectl fence " + s.Node + ")"
+	case s.elsewhere:
+		return ", which another master, cut off from here, may still permit to run it: until that node or that master is heard here " +
+			"(when the device is off for good: edgectl fence " + s.Node + ")"
 	case b.nodes[s.Node] != nil && b.nodes[s.Node].granted[s.Pod]:
 		return " until that node says that it is gone, or " + ended(s.Lasts()).Round(time.Second).String() + " after it was last permitted to run"
 	}

@@ -34,6 +34,9 @@ type Book struct {
 	byNode map[string]map[types.UID]bool
 	nodes  map[string]*node
 	freed  bool // a slot may have become free since the last Again
+	// elsewhere: another master may still grant permits, as one that is cut off does until it knows better.
+	elsewhere bool
+	heard     map[string]types.UID // the nodes that obey this master, with the uids of their objects
 }
 
 // slot is a slot that is taken.
@@ -43,7 +46,12 @@ type slot struct {
 	resource.Slot
 	until clock.Now // when the last grant that named the pod has surely ended
 	asked clock.Now // when the node was last asked about it; zero: never
+	// elsewhere: another master may still permit this, so that until says nothing yet.
+	elsewhere bool
 }
+
+// over reports whether no permit for the slot's pod can be in force any more.
+func (s *slot) over(now clock.Now) bool { return !s.Bound && !s.elsewhere && now.Reached(s.until) }
 
 // pod is a single pod that is bound to a node.
 type pod struct {
@@ -73,9 +81,11 @@ type Asker struct {
 	Lasts  time.Duration
 }
 
-// NewBook returns a Book of a master that has begun to lead.
-func NewBook(since clock.Now) *Book {
-	b := &Book{since: since, slots: map[change.Key]*slot{}, nodes: map[string]*node{}}
+// NewBook returns a Book of a master that has begun to lead. elsewhere says that the one before it may not know that
+// yet, and still grant permits: what a node holds then counts until the node is heard here, for it obeys one master, or
+// until Alone.
+func NewBook(since clock.Now, elsewhere bool) *Book {
+	b := &Book{since: since, elsewhere: elsewhere, slots: map[change.Key]*slot{}, nodes: map[string]*node{}, heard: map[string]types.UID{}}
 	b.forget()
 	return b
 }
@@ -129,8 +139,9 @@ func (b *Book) setSlot(key change.Key, rec change.Record) {
 		content = resource.Slot{Bound: true}
 	}
 	s := &slot{key: key, rev: rec.Rev, Slot: content, until: b.since.Add(ended(content.Lasts()))}
+	s.elsewhere = b.elsewhere && b.heard[content.Node] != content.Holder
 	if old != nil && old.Pod == content.Pod && old.Boot == content.Boot && old.Holder == content.Holder {
-		s.until, s.asked = old.until, old.asked
+		s.until, s.asked, s.elsewhere = old.until, old.asked, old.elsewhere
 	}
 	b.slots[key] = s
 	if content.Pod != "" {
@@ -175,3 +186,36 @@ func (b *Book) setPod(key change.Key, rec change.Record) {
 
 // Forget says that a node's run is not current any more: no heartbeat of it is answered again.
 func (b *Book) Forget(name string) { delete(b.nodes, name) }
+
+// Heard says that a node obeys this master: it has answered its challenge, and takes no permit of an earlier one any more.
+// What it holds of those ends as if it had been granted just now.
+func (b *Book) Heard(now clock.Now, name string, holder types.UID) {
+	b.heard[name] = holder
+	for _, s := range b.slots {
+		if s.Node == name && s.Holder == holder {
+			s.settle(now)
+		}
+	}
+}
+
+// Alone says that no other master grants permits any more.
+func (b *Book) Alone(now clock.Now) {
+	if !b.elsewhere {
+		return
+	}
+	b.elsewhere = false
+	for _, s := range b.slots {
+		s.settle(now)
+	}
+}
+
+// settle says that from now on no other master can permit the slot's pod.
+func (s *slot) settle(now clock.Now) {
+	if !s.elsewhere {
+		return
+	}
+	s.elsewhere = false
+	if until := now.Add(ended(s.Lasts())); until.Boot > s.until.Boot {
+		s.until = until
+	}
+}

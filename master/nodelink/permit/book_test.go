@@ -34,6 +34,8 @@ type world struct {
 	book  *permit.Book
 	now   clock.Now
 	boots map[string]string
+
+	elsewhere bool // when a master begins to lead
 }
 
 func newWorld(t *testing.T) *world {
@@ -45,7 +47,7 @@ func newWorld(t *testing.T) *world {
 
 // lead makes a Book that knows nothing but the store, as a master does that has just begun to lead.
 func (w *world) lead() {
-	w.book = permit.NewBook(w.now)
+	w.book = permit.NewBook(w.now, w.elsewhere)
 	w.book.Reset(w.store.View())
 }
 
@@ -418,4 +420,54 @@ func TestAnUnreadableRecord(t *testing.T) {
 	w.pass(24 * time.Hour)
 	want(t, "expired", w.expire(), "")
 	want(t, "granted", w.ask("n1"), "")
+}
+
+// A master that takes over while the one before may be cut off, and permit what it likes, waits for each node to obey it,
+// for the other master's word, or for a person.
+func TestAnotherMasterMayPermit(t *testing.T) {
+	for name, c := range map[string]struct {
+		then  func(w *world)
+		waits time.Duration // for the permit to end, afterwards
+	}{
+		"the node is heard":  {func(w *world) { w.book.Heard(w.now, "n1", "n1") }, surely},
+		"the master is":      {func(w *world) { w.book.Alone(w.now) }, surely},
+		"the node is fenced": {func(w *world) { w.end(resource.Fence(w.store.View(), "n1")) }, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.pod("db node=n1 uid=a")
+			w.ask("n1")
+			w.remove("db")
+			w.pod("db node=n2 uid=b")
+			w.elsewhere = true
+			w.lead()
+			w.pass(24 * time.Hour)
+			want(t, "for ever", w.expire()+w.ask("n2"), "")
+			w.book.Heard(w.now, "n2", "n2")
+			w.book.Heard(w.now, "n1", "another device")
+			w.book.Reset(w.store.View())
+			w.pass(time.Hour)
+			want(t, "others are heard", w.expire()+w.ask("n2"), "")
+			c.then(w)
+			if c.waits > 0 {
+				w.pass(c.waits - 1)
+				want(t, "just before", w.expire()+w.ask("n2"), "")
+				w.pass(1)
+				want(t, "then", w.expire(), "pod/db/0")
+			}
+			want(t, "and", w.ask("n2"), "b")
+		})
+	}
+}
+
+// What such a master grants itself is its own: it ends by time.
+func TestWhatThisMasterGrants(t *testing.T) {
+	w := newWorld(t)
+	w.elsewhere = true
+	w.lead()
+	w.book.Heard(w.now, "n1", "n1")
+	w.pod("db node=n1")
+	w.ask("n1")
+	w.pass(surely)
+	want(t, "ended", w.expire(), "pod/db/0")
 }

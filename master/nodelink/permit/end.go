@@ -17,8 +17,8 @@ func (b *Book) Expire(now clock.Now) (changes []change.Change, next clock.Now) {
 	for _, key := range sortedSlots(b.slots) {
 		s := b.slots[key]
 		switch {
-		case s.Bound:
-		case now.Reached(s.until):
+		case s.Bound, s.elsewhere:
+		case s.over(now):
 			changes = append(changes, s.end("its last permit has surely ended"))
 		default:
 			next = clock.Earliest(next, s.until)
