@@ -59,6 +59,12 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		if node, ok := slotPath(r.URL.Path); ok {
 			return s.serveSlots(out, r, u, node, trail)
 		}
+		if r.URL.Path == backupsPath {
+			return s.serveBackups(out, r, u)
+		}
+		if r.URL.Path == recoveryKeyPath {
+			return s.serveRecoveryKey(out, r, u)
+		}
 		if name, ok := tokenPath(r.URL.Path); ok {
 			return s.serveTokens(out, r, u, name, trail)
 		}

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
+	"github.com/skerry-edge/skerry/master/change"
 	"github.com/skerry-edge/skerry/master/nodelink/desired"
 	"github.com/skerry-edge/skerry/master/nodelink/peer"
 	"github.com/skerry-edge/skerry/master/nodelink/permit"
@@ -49,6 +50,9 @@ type Config struct {
 	Frames Frames // nil: frames are dropped
 	// Elsewhere reports whether another master, which led before and may be cut off, may still grant permits. Nil: none may.
 	Elsewhere func() bool
+	// Advance makes the store begin an epoch newer than beyond, if its own isn't: the nodes have seen that one. nil: it is
+	// not for this master to decide.
+	Advance func(beyond change.Epoch) error
 
 	Clock      clock.Source
 	Rand       io.Reader // challenges
@@ -86,6 +90,7 @@ type Link struct {
 	paces        paces
 	states       map[string]nodeState
 	recount      bool // one of them has changed
+	rank         rank
 	seen         seen
 	self         *seal.Box // for what this master sends to itself,
 	selfEnd      *seal.Box // and for opening it

@@ -4,11 +4,13 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/skerry-edge/skerry/master/change"
+	"github.com/skerry-edge/skerry/master/nodelink/desired"
 	"github.com/skerry-edge/skerry/master/nodelink/permit"
 	"github.com/skerry-edge/skerry/master/resource"
 	"github.com/skerry-edge/skerry/protocol/clock"
@@ -65,6 +67,22 @@ func (l *Link) grantPermits(now clock.Now) (next clock.Now, err error) {
 	}
 	l.metrics.slots.Set(float64(l.config.Store.View().Count(resource.SlotKind)))
 	return next, nil
+}
+
+// longestPermit is the longest that this master may grant, or, as far as the store says, an earlier one has granted.
+func (l *Link) longestPermit() time.Duration {
+	view, longest := l.config.Store.View(), permit.Lasts(l.config.Settings)
+	for rec := range view.List(resource.SlotKind, "") {
+		if s, err := resource.DecodeSlot(rec.Value); err == nil {
+			longest = max(longest, s.Lasts())
+		}
+	}
+	for rec := range view.List(resource.Nodes.Kind, "") {
+		if meta, err := resource.Meta(rec.Value); err == nil && resource.Metered(meta.Labels) {
+			longest = max(longest, permit.Lasts(desired.Paced(l.config.Settings, true)))
+		}
+	}
+	return longest
 }
 
 func (l *Link) elsewhere() bool { return l.config.Elsewhere != nil && l.config.Elsewhere() }

@@ -51,6 +51,9 @@ func (b *Book) Ask(view change.View, now clock.Now, from Asker) Answer {
 // Again is the nodes whose pods wait and that may be answered again, now that a slot may have become free: with the
 // heartbeat that they sent last, as long as a good part of that is left.
 func (b *Book) Again(now clock.Now) []string {
+	if b.doubt.Boot != 0 && now.Reached(b.doubt) {
+		b.doubt, b.freed = clock.Now{}, true
+	}
 	if !b.freed {
 		return nil
 	}
@@ -144,6 +147,10 @@ func (b *Book) decide(view change.View, now clock.Now, n *node, p *pod, taken ma
 		return &change.Change{
 			Key: s.key, Base: s.rev, Value: resource.EncodeSlot(want), Reason: "the pod is permitted to run on node " + n.Name,
 		}, ""
+	}
+	if !now.Reached(b.doubt) {
+		return nil, "this master has begun to lead, and waits " + ended(b.longest).Round(time.Second).String() +
+			" for permits of an earlier one to end before it gives a slot away"
 	}
 	key, why := b.free(view, p, taken)
 	if why != "" {

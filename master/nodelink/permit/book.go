@@ -25,9 +25,11 @@ func ended(lasts time.Duration) time.Duration { return lasts*112/100 + 2*time.Se
 
 // Book knows which slots are taken and until when. It belongs to one goroutine.
 type Book struct {
-	since clock.Now // when this master began to lead
-	slots map[change.Key]*slot
-	byPod map[types.UID]*slot
+	since   clock.Now // when this master began to lead
+	longest time.Duration
+	doubt   clock.Now // until then there may be permits without a record
+	slots   map[change.Key]*slot
+	byPod   map[types.UID]*slot
 	// pods are those that must be single and are bound, by uid; of a node's, byNode has the uids.
 	pods   map[types.UID]*pod
 	names  map[change.Key]types.UID
@@ -81,13 +83,35 @@ type Asker struct {
 	Lasts  time.Duration
 }
 
-// NewBook returns a Book of a master that has begun to lead. elsewhere says that the one before it may not know that
-// yet, and still grant permits: what a node holds then counts until the node is heard here, for it obeys one master, or
-// until Alone.
-func NewBook(since clock.Now, elsewhere bool) *Book {
-	b := &Book{since: since, elsewhere: elsewhere, slots: map[change.Key]*slot{}, nodes: map[string]*node{}, heard: map[string]types.UID{}}
+// Config of a Book.
+type Config struct {
+	Since clock.Now // when this master began to lead
+	// Longest is the longest permit that this master grants, or an earlier one has granted.
+	Longest time.Duration
+	// First says that nobody has led this cluster before.
+	First bool
+	// Elsewhere says that the master before may not know yet that this one leads, and still grant permits: what a node
+	// holds then counts until the node is heard here, for it obeys one master, or until Alone.
+	Elsewhere bool
+}
+
+// NewBook returns a Book that knows nothing of the store until Reset.
+func NewBook(c Config) *Book {
+	b := &Book{since: c.Since, longest: c.Longest, elsewhere: c.Elsewhere,
+		slots: map[change.Key]*slot{}, nodes: map[string]*node{}, heard: map[string]types.UID{}}
+	if !c.First {
+		b.Doubt(c.Since)
+	}
 	b.forget()
 	return b
+}
+
+// Doubt says that the store may be older than what was granted, as one that was restored from a backup: there may be
+// permits without a record. No slot is given away until they have ended.
+func (b *Book) Doubt(now clock.Now) {
+	if until := now.Add(ended(b.longest)); until.Boot > b.doubt.Boot {
+		b.doubt = until
+	}
 }
 
 func (b *Book) forget() {

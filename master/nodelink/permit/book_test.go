@@ -41,13 +41,14 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	w := &world{t: t, store: store.NewMemory(store.Config{Schema: resource.Schema(), Epoch: change.Epoch{Start: 1}}),
 		now: clock.Now{Wall: time.Unix(1_800_000_000, 0), Boot: time.Hour}, boots: map[string]string{}}
-	w.lead()
+	w.book = permit.NewBook(permit.Config{Since: w.now, Longest: lasts, First: true})
+	w.book.Reset(w.store.View())
 	return w
 }
 
 // lead makes a Book that knows nothing but the store, as a master does that has just begun to lead.
 func (w *world) lead() {
-	w.book = permit.NewBook(w.now, w.elsewhere)
+	w.book = permit.NewBook(permit.Config{Since: w.now, Longest: lasts, Elsewhere: w.elsewhere})
 	w.book.Reset(w.store.View())
 }
 
@@ -299,11 +300,42 @@ func TestAMasterBeginsToLead(t *testing.T) {
 	want(t, "just before", w.expire()+w.ask("n2"), "")
 	w.pass(1)
 	want(t, "then", w.expire(), "pod/db/0")
+	want(t, "and", w.ask("n2"), "b")
 
 	w.pod("web node=n1")
 	w.ask("n1")
 	w.lead()
 	want(t, "the holder goes on", w.ask("n1"), "web")
+}
+
+// The store of a master that begins to lead may be older than what was granted: it gives no slot away before that has
+// ended, and neither does one whose nodes have seen more than it has.
+func TestPermitsWithoutARecord(t *testing.T) {
+	for name, begin := range map[string]func(*world){
+		"a master begins to lead":           func(w *world) { w.lead() },
+		"its nodes have seen another epoch": func(w *world) { w.book.Doubt(w.now) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.pod("old node=n1")
+			w.ask("n1")
+			begin(w)
+			w.pod("db node=n2")
+			want(t, "at once", w.ask("n2"), "")
+			want(t, "what has a record goes on", w.ask("n1"), "old")
+			w.pass(surely - 1)
+			want(t, "just before", w.ask("n2"), "")
+			if _, next := w.book.Expire(w.now); next.Boot != w.now.Boot+1 {
+				t.Errorf("looks again at %s, in %s", next.Boot, next.Boot-w.now.Boot)
+			}
+			w.pass(1)
+			if got := w.book.Again(w.now); !slices.Equal(got, []string{"n2"}) {
+				t.Errorf("to answer again: %v", got)
+			}
+			a, _ := w.book.AnswerAgain(w.store.View(), w.now, "n2")
+			want(t, "then", w.answer(a), "db")
+		})
+	}
 }
 
 // A watch that fell behind costs no knowledge of grants.
@@ -467,7 +499,8 @@ func TestWhatThisMasterGrants(t *testing.T) {
 	w.lead()
 	w.book.Heard(w.now, "n1", "n1")
 	w.pod("db node=n1")
-	w.ask("n1")
+	w.pass(surely)
+	want(t, "granted", w.ask("n1"), "db")
 	w.pass(surely)
 	want(t, "ended", w.expire(), "pod/db/0")
 }

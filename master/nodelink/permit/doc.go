@@ -13,7 +13,8 @@
 // boot, or when the last grant that names the pod has surely ended: 1.12 times its length, and 2 s, after it was sent,
 // which is enough for two clocks that are both within 5 % of the truth; a node counts from when it sent the heartbeat
 // that the grant answers, which is earlier. Of the grants of an earlier epoch nothing is known but their length: each
-// may have been sent just before this epoch began.
+// may have been sent just before this epoch began. And the store may be older than what was granted, restored from a
+// backup: a master that begins to lead gives no slot away before the longest permit of an earlier one has ended.
 //
 // A pod that can run on one node only is granted for good (Slot.Bound): only that node's word ends its record, or a
 // person's who knows that the node is off.

@@ -11,9 +11,13 @@ import (
 	"github.com/skerry-edge/skerry/protocol/clock"
 )
 
-// Expire is the records whose last grant has surely ended, to be deleted, and when the next one will have.
+// Expire is the records whose last grant has surely ended, to be deleted, and when the next one will have, or a slot may
+// be given away again.
 func (b *Book) Expire(now clock.Now) (changes []change.Change, next clock.Now) {
 	next = clock.Never
+	if b.doubt.Boot != 0 {
+		next = b.doubt
+	}
 	for _, key := range sortedSlots(b.slots) {
 		s := b.slots[key]
 		switch {
