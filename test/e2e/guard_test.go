@@ -1,16 +1,20 @@
 package e2e
 
 import (
+	"fmt"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/skerry-edge/skerry/test/lab"
+	"github.com/skerry-edge/skerry/test/pulse"
 )
 
 // An agent that can't do anything any more while its containers live on: the guard ends those that must be single by
 // the deadline, and they run elsewhere; the others stay. When the agent is back everything is as it should be.
 func TestAgentAloneFails(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name       string
 		cut        bool
@@ -62,6 +66,36 @@ func TestAgentAloneFails(t *testing.T) {
 func kill(a *lab.Agent) error   { return a.Kill() }
 func freeze(a *lab.Agent) error { return a.Freeze() }
 func thaw(a *lab.Agent) error   { return a.Thaw() }
+
+// What no single machine can survive: the agent and the guard both stand still within one permit. Then two live at once, as
+// docs/node-loss.md says, which shows too that the verdict of these tests can be a bad one.
+func TestAgentAndGuardFail(t *testing.T) {
+	t.Parallel()
+	f := newTrial(t, 3)
+	node := f.nodes[0]
+	f.start("node-1", "one")
+	f.do(node.Host.Cut(), node.Freeze(), node.Guard.Freeze())
+	f.untilRuns("one", "!node-1")
+	moved := now(t)
+	f.until("both live", func() (bool, string) {
+		lives := f.read("one")
+		return len(lives) == 2 && last(lives[0]) > moved && last(lives[1]) > moved, fmt.Sprint(lives)
+	})
+	if err := pulse.AtMostOne(f.read("one")); err == nil {
+		t.Error("nobody has noticed that two live")
+	}
+
+	// The guard alone is enough, however late it is.
+	f.do(node.Guard.Thaw())
+	f.until("the old one has ended", func() (bool, string) {
+		old := f.read("one")[0]
+		return now(t)-last(old) > time.Second, fmt.Sprint(old)
+	})
+	f.do(node.Thaw(), node.Host.Heal())
+	f.untilNode("node-1", corev1.ConditionTrue)
+	f.untilTidy(node, 0)
+	f.untilRuns("one", "!node-1")
+}
 
 // A guard that is killed leaves what runs alone until the deadline that it was armed with at most; started again it
 // enforces that deadline, also when the agent is frozen meanwhile and nobody arms it. With both back the pod goes on.
@@ -121,6 +155,10 @@ func TestNoGuard(t *testing.T) {
 		return contains(out, "WaitingForPermit", "no skerry-guard answers at "+socket, "skerry-guard --socket "+socket), seen(out, err)
 	})
 	t.Logf("describe pod:\n%s", said)
+	f.until("the node says so too", func() (bool, string) {
+		out, err := f.master.Kubectl("get", "node", "node-1", "-o", `jsonpath={.status.conditions[?(@.type=="skerry.dev/GuardUnavailable")]}`)
+		return contains(out, `"status":"True"`, "pods with partition policy stop are not started", "no skerry-guard answers"), seen(out, err)
+	})
 	t.Logf("describe node:\n%s", f.kubectl("describe", "node", "node-1"))
 	if lives := s.read("bare"); len(lives) > 0 {
 		t.Errorf("it was started all the same: %v", lives)
