@@ -82,6 +82,11 @@ demo: build ## a master, three nodes, a workload, a node lost, the workload move
 	@build/need-packages demo
 	@go run ./test/demo -bin bin
 
+.PHONY: measure-loss
+measure-loss: build ## measure how long a workload is away when its node is lost; takes about ten minutes, as root
+	@build/need-packages demo
+	@go run ./test/bench/loss -bin bin
+
 .PHONY: check
 check: go-version ## formatting, vet, linters, import directions, purity, generated files, known vulnerabilities
 	@unformatted=$$(git ls-files '*.go' | xargs gofmt -l); \

@@ -90,7 +90,7 @@ func newRuntime(config Config, node string, changed func(), guardError func() er
 	if err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
-	guarded := guarding{guard.New(guard.Config{Socket: config.Guard, Group: "/" + filepath.Join(parent, plan.GuardedCgroup)})}
+	guarded := guarding{guard.New(guard.Config{Socket: config.Guard, Group: guardedGroup(config)})}
 	imports := &importing{Engine: e, done: make(chan struct{})}
 	return &runtimeParts{
 		engine: imports, network: pods, volumes: volumes, prober: probe.Prober{Engine: e}, guard: guarded, dial: network.Dial, board: m, close: e.Close,
@@ -102,6 +102,11 @@ func newRuntime(config Config, node string, changed func(), guardError func() er
 			},
 		},
 	}, nil
+}
+
+// guardedGroup is the cgroup of the pods that the guard ends, as the engine makes it.
+func guardedGroup(config Config) string {
+	return filepath.Join("/", containerd.CgroupParent(config.DataDir), plan.GuardedCgroup)
 }
 
 // guarding is skerry-guard as the control loop has it.

@@ -71,7 +71,11 @@ func (d *decider) halt(views []view) {
 			continue
 		}
 		if d.stop(v.spec.Name, *v.listed, until, "its permit ends") {
-			d.say(v.spec.Name, true, "PermitEnded", "Stopping container "+v.spec.Name+": the master has not permitted lately that this pod runs here")
+			why := "the master has not permitted lately that this pod runs here"
+			if d.s.Permit.Problem != "" {
+				why = d.s.Permit.Problem
+			}
+			d.say(v.spec.Name, true, "PermitEnded", "Stopping container "+v.spec.Name+": "+why)
 		}
 		d.container(v.spec.Name).halted = v.attempt + 1
 	}
@@ -90,9 +94,13 @@ func (d *decider) cancelStarts(views []view) {
 	}
 }
 
-// showWaiting says why a container that should run does not.
+// showWaiting says why a container that should run does not. What is wrong on this node it says with an event too, for
+// kubectl describe leaves out a waiting container's message; what the master waits for the master says.
 func (d *decider) showWaiting(v view) {
 	_, why := d.mayStart()
 	mem := d.container(v.spec.Name)
+	if why == d.s.Permit.Problem && (mem.waiting != WaitingForPermit || mem.message != why) {
+		d.say(v.spec.Name, true, WaitingForPermit, "Can't start container "+v.spec.Name+": "+why)
+	}
 	mem.waiting, mem.message = WaitingForPermit, why
 }

@@ -193,10 +193,24 @@ func TestAGuardThatIsAway(t *testing.T) {
 	if m := b.statuses()["db"].ContainerStatuses[0].State.Waiting.Message; !strings.Contains(m, "guard") {
 		t.Errorf("the pod waits because %q", m)
 	}
+	told := func(reason string) {
+		t.Helper()
+		for _, e := range b.agent.TakeEvents() {
+			if e.Reason == reason && e.Warning && strings.Contains(e.Message, "guard") {
+				if e.Count > 1 {
+					t.Errorf("%d events %s", e.Count, reason)
+				}
+				return
+			}
+		}
+		t.Errorf("no event %s tells that it is about the guard", reason)
+	}
+	told("WaitingForPermit")
 	b.engine.Guard().SetAway(false)
 	b.pass(5 * time.Second).runs("db")
 	b.engine.Guard().SetAway(true)
-	b.pass(25 * time.Second).grant(db).pass(5 * time.Second).runs("")
+	b.pass(15 * time.Second).grant(db).pass(10 * time.Second).runs("")
+	told("PermitEnded")
 	b.engine.Guard().SetAway(false)
 	b.pass(5 * time.Second).runs("db")
 }
