@@ -54,6 +54,9 @@ type Config struct {
 	// Broker are the accounts of a broker; nil: none.
 	Broker Broker
 
+	// Recovery makes backups; nil: there are none to be had.
+	Recovery Recovery
+
 	// Streams reaches the nodes, for logs; nil: there are none to be had.
 	Streams Streams
 	// StreamKeepAlive is how often both ends of a stream say that they are there, StreamPatience how long they
