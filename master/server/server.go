@@ -12,7 +12,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/coreos/go-systemd/v22/journal"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/skerry-edge/skerry/master/apiserver"
@@ -56,6 +55,7 @@ type Server struct {
 	link   *nodelink.Link
 	enroll *enroll.Enroller
 	tokens *tokens
+	saver  *recoveryKeeper
 	runner *reconcile.Runner
 	mux    *mux.Mux
 	loops  struct{ link, runner, enroll *daemon.Loop }
@@ -82,6 +82,10 @@ func (s *Server) assemble() (err error) {
 	if s.id, err = openIdentity(s.config.DataDir, s.config.Cluster); err != nil {
 		return err
 	}
+	if s.saver, err = openRecovery(s.config); err != nil {
+		return err
+	}
+	s.saver.store = s.store
 	topics, err := protocol.NewTopics(s.config.Cluster)
 	if err != nil {
 		return daemon.Usage(err)
@@ -139,8 +143,8 @@ func (s *Server) assemble() (err error) {
 	s.api, err = apiserver.New(apiserver.Config{
 		Store: s.store, Resources: resource.All, Clock: daemon.Clock, Log: s.daemon.Log, Metrics: s.daemon.Registry,
 		Certificate: certificates.get, Authority: s.id.ca, TokenKeys: &accountKeys, Audit: s.audit, Version: daemon.Version,
-		Ready:   func() error { _, err := s.daemon.Health.Ready(); return err },
-		Tokens:  s.tokens,
+		Ready:  func() error { _, err := s.daemon.Health.Ready(); return err },
+		Tokens: s.tokens, Recovery: s.saver,
 		Broker:  brokerAccess{s.store, s.id},
 		Streams: s.mux, StreamKeepAlive: s.config.Heartbeat, StreamPatience: s.config.NodeTimeout,
 	})
@@ -212,7 +216,7 @@ func (s *Server) Run(ctx context.Context) (err error) {
 	if s.report.CompactError != nil {
 		log.Warn().Err(s.report.CompactError).Msg("the store's file could not be compacted; it works as it is")
 	}
-	token, err := s.prepare(ctx)
+	greeting, err := s.prepare(ctx)
 	if err != nil {
 		return err
 	}
@@ -233,35 +237,43 @@ func (s *Server) Run(ctx context.Context) (err error) {
 	}
 	log.Info().Str("version", daemon.Version).Str("cluster", s.config.Cluster).Str("api", s.apiListener.Addr().String()).
 		Stringer("epoch", s.store.Epoch()).Msg("the master serves")
-	if token != "" {
-		inJournal, err := journal.StdoutIsJournalStream()
-		greet(s.daemon.Stdout, inJournal || err != nil, s.config.DataDir, s.config.Cluster, token)
-	}
+	greeting.say(s.daemon.Stdout)
 	s.daemon.Ready()
 	err = parts.Wait()
 	log.Info().Msg("the master has ended")
 	return err
 }
 
-// prepare writes what must be there before the API answers. It returns a join token when it has made the first one.
-func (s *Server) prepare(ctx context.Context) (token string, err error) {
+// prepare writes what must be there before the API answers. It returns what a new cluster's administrator has to know.
+func (s *Server) prepare(ctx context.Context) (g greeting, err error) {
 	_, apiPort, _ := net.SplitHostPort(s.apiListener.Addr().String())
 	port, err := strconv.ParseInt(apiPort, 10, 32)
 	if err != nil {
-		return "", fmt.Errorf("read the API's port: %w", err)
+		return g, fmt.Errorf("read the API's port: %w", err)
 	}
 	missing := namespace.Seed(s.store.View(), daemon.Clock(), int32(port))
 	missing = append(missing, rbac.Seed(s.store.View(), daemon.Clock())...)
 	if len(missing) > 0 {
 		if _, err := s.store.Commit(ctx, missing); err != nil {
-			return "", fmt.Errorf("make what every cluster has: %w", err)
+			return g, fmt.Errorf("make what every cluster has: %w", err)
 		}
 	}
 	api := s.config.advertised(s.config.APIListen, s.machine)[0]
 	if err := writeKubeconfig(s.config.DataDir, s.id, "https://"+net.JoinHostPort(api, apiPort), daemon.Clock().Wall); err != nil {
-		return "", err
+		return g, err
 	}
-	return s.tokens.first(ctx, s.config.DataDir)
+	g = newGreeting(s.config.DataDir, s.config.Cluster)
+	if g.token, err = s.tokens.first(ctx, s.config.DataDir); err != nil {
+		return g, err
+	}
+	if s.saver.Recipient().IsZero() {
+		if s.id.made && !g.journal {
+			g.key, err = s.saver.firstKey()
+			return g, err
+		}
+		s.daemon.Log.Warn().Msg("this cluster has no recovery key, so no backup can be made: edgectl recovery-key rotate makes one, and shows it")
+	}
+	return g, nil
 }
 
 func (s *Server) close() error {
