@@ -115,8 +115,9 @@ func (s *Server) assemble() (err error) {
 	s.link = nodelink.New(nodelink.Config{
 		Store: s.store, Bus: s.bus, Topics: topics, Run: run, Master: host, Settings: s.config.settings(),
 		Cluster: s.config.Cluster, Key: s.id.keys.Exchange,
-		Sign:   func(message []byte) []byte { return s.id.sign(message) },
-		Frames: s.mux, Clock: s.loops.link.Clock(daemon.Clock), Rand: rand.Reader, Logger: s.daemon.Log, Registerer: s.daemon.Registry,
+		Sign:    func(message []byte) []byte { return s.id.sign(message) },
+		Advance: s.store.Advance, // there is no other master
+		Frames:  s.mux, Clock: s.loops.link.Clock(daemon.Clock), Rand: rand.Reader, Logger: s.daemon.Log, Registerer: s.daemon.Registry,
 	})
 	s.loops.enroll = s.daemon.Health.Loop("the loop that lets nodes join")
 	s.enroll = enroll.New(enroll.Config{
