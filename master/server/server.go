@@ -210,17 +210,11 @@ func newRun(epoch change.Epoch) (seal.Run, error) {
 func (s *Server) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, s.close()) }()
 	log := s.daemon.Log
-	if s.report.Problem != nil {
-		log.Error().Err(s.report.Problem).Str("kept_as", s.report.SetAside).Str("restored_rev", s.report.RestoredRev.String()).
-			Msg("the store's file was unusable; the last snapshot was restored, later writes are lost")
-	}
-	if s.report.CompactError != nil {
-		log.Warn().Err(s.report.CompactError).Msg("the store's file could not be compacted; it works as it is")
-	}
 	greeting, err := s.prepare(ctx)
 	if err != nil {
 		return err
 	}
+	s.reportStore(ctx, daemon.Clock())
 	parts, ctx := errgroup.WithContext(ctx)
 	parts.Go(func() error { return s.store.Run(ctx) })
 	parts.Go(func() error { return s.runBus(ctx) })
