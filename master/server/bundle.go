@@ -15,7 +15,7 @@ import (
 
 // keyFiles are the files of the data directory that another master of this cluster needs besides the store: without one
 // of them it would be another cluster, or could not read its own store. A file that holds a key and is not here is lost with
-// the disk; TestEveryKeyFileIsInTheBundle knows all files that a master makes.
+// the disk; TestEveryFileOfAMasterIsInItsPlace (test/wiring) knows all files that a master makes.
 var keyFiles = []string{
 	identityFile,     // nodes, kubeconfigs and join tokens know the cluster by it
 	tokenKeysFile,    // service accounts' tokens
