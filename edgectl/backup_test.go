@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -103,7 +104,6 @@ func TestBackupFile(t *testing.T) {
 	}
 	changed := bytes.Clone(good)
 	changed[len(changed)/2] ^= 1
-	full := filepath.Join(fulldisk.Mount(t, 128<<10), "saved")
 	for name, c := range map[string]struct {
 		serve http.HandlerFunc
 		path  string
@@ -116,7 +116,6 @@ func TestBackupFile(t *testing.T) {
 		"an old master": {send(404, nil), path, "is its master older than this program?"},
 		"no key": {send(400, []byte(`{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"BadRequest","code":400,"message":"make one"}`)),
 			path, "make one"},
-		"a full disk":  {send(200, good), full, "the disk of " + full + " is full; free space there"},
 		"no directory": {send(200, good), filepath.Join(path, "x"), "not a directory"},
 	} {
 		said, err := run(c.serve, c.path)
@@ -127,14 +126,34 @@ func TestBackupFile(t *testing.T) {
 	if kept, err := os.ReadFile(path); err != nil || !bytes.Equal(kept, good) {
 		t.Errorf("the backup of before is gone: %v", err)
 	}
-	for _, dir := range []string{filepath.Dir(path), filepath.Dir(full)} {
-		entries, err := os.ReadDir(dir)
-		for _, e := range entries {
-			if err != nil || e.Name() != "saved" {
-				t.Errorf("left in %s: %s, %v", dir, e.Name(), err)
-			}
-		}
+	onlyFiles(t, filepath.Dir(path), "saved")
+}
+
+// onlyFiles checks what is in a directory.
+func onlyFiles(t *testing.T, dir string, want ...string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
 	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	if !slices.Equal(names, want) {
+		t.Errorf("in %s are %v, want %v", dir, names, want)
+	}
+}
+
+// A disk without room for a backup has none of it afterwards, and an error says which disk it is.
+func TestBackupOnAFullDisk(t *testing.T) {
+	dir, data := fulldisk.Mount(t, 128<<10), someBackup(t, 300_000)
+	path := filepath.Join(dir, "saved")
+	_, err := backup(t.Context(), flagsFor(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(data) }), path)
+	if err == nil || !strings.Contains(err.Error(), "the disk of "+path+" is full; free space there") {
+		t.Errorf("it said %v", err)
+	}
+	onlyFiles(t, dir)
 }
 
 // The master is told the public half alone; the key is printed when the master has it, and not before.
