@@ -108,7 +108,7 @@ func TestAMastersDiskBurns(t *testing.T) {
 	}
 	f.contains(f.refused("", "get", "configmap", "later"), "not found")
 
-	// Over a directory that is there, with the master's own word for what is lost: nothing this time.
+	// Over a directory that is there, which is kept.
 	if code, err := f.master.Stop(); err != nil || code != 0 {
 		t.Fatalf("the master ended with %d, %v", code, err)
 	}
