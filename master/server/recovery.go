@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"github.com/skerry-edge/skerry/master/apiserver"
+	"github.com/skerry-edge/skerry/master/store"
 	"github.com/skerry-edge/skerry/master/store/bolt"
+	"github.com/skerry-edge/skerry/protocol/ballast"
 	"github.com/skerry-edge/skerry/protocol/clock"
 	"github.com/skerry-edge/skerry/protocol/daemon"
 	"github.com/skerry-edge/skerry/protocol/recovery"
@@ -90,7 +92,11 @@ func (k *recoveryKeeper) Recipient() recovery.Recipient {
 func (k *recoveryKeeper) SetRecipient(r recovery.Recipient) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if err := daemon.WriteFile(k.path(), []byte(recipientRemark+r.String()+"\n"), 0o600); err != nil {
+	err := daemon.WriteFile(k.path(), []byte(recipientRemark+r.String()+"\n"), 0o600)
+	if ballast.IsFull(err) {
+		err = fmt.Errorf("%w: %w", store.ErrFull, err)
+	}
+	if err != nil {
 		return err
 	}
 	k.recipient = r
@@ -108,15 +114,34 @@ func (k *recoveryKeeper) firstKey() (string, error) {
 
 // Backup implements apiserver.Recovery.
 func (k *recoveryKeeper) Backup() (apiserver.Backup, error) {
+	to, err := k.begin()
+	if err != nil {
+		return nil, err
+	}
+	b, err := k.makeBackup(to)
+	if err != nil {
+		k.done()
+		return nil, err
+	}
+	return b, nil
+}
+
+// begin takes the place of the one backup that may run, and says for whom it is sealed.
+func (k *recoveryKeeper) begin() (recovery.Recipient, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	switch {
 	case k.recipient.IsZero():
-		return nil, apiserver.ErrNoRecoveryKey
+		return recovery.Recipient{}, apiserver.ErrNoRecoveryKey
 	case k.running:
-		return nil, apiserver.ErrBackupRuns
+		return recovery.Recipient{}, apiserver.ErrBackupRuns
 	}
-	wrapped, err := k.wrappedKeys(k.recipient)
+	k.running = true
+	return k.recipient, nil
+}
+
+func (k *recoveryKeeper) makeBackup(to recovery.Recipient) (*backup, error) {
+	wrapped, err := k.wrappedKeys(to)
 	if err != nil {
 		return nil, err
 	}
@@ -124,8 +149,7 @@ func (k *recoveryKeeper) Backup() (apiserver.Backup, error) {
 	if err != nil {
 		return nil, err
 	}
-	k.running = true
-	return &backup{copied: c, to: k.recipient, wrapped: wrapped, done: k.done, info: recovery.Info{
+	return &backup{copied: c, to: to, wrapped: wrapped, done: k.done, info: recovery.Info{
 		Cluster: k.cluster, Term: c.Epoch.Term, Start: c.Epoch.Start, Rev: uint64(c.Rev),
 		Time: k.clock().Wall.UTC().Truncate(time.Second), Version: daemon.Version, Store: c.Size,
 	}}, nil

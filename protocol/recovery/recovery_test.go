@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -214,6 +215,44 @@ func TestAChangedBackupIsNone(t *testing.T) {
 		changed[at] ^= 0x10
 		if _, err := Check(bytes.NewReader(changed)); !errors.Is(err, ErrDamaged) {
 			t.Errorf("checksum changed at %d: %v", at, err)
+		}
+	}
+}
+
+// However large a store is, a backup of it takes the memory of a few chunks, to write, to check and to read.
+func TestMemory(t *testing.T) {
+	k := counting(t)
+	whole := write(t, k.Recipient(), make([]byte, 16<<20), same(9))
+	allocated := func(do func() error) uint64 {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if err := do(); err != nil {
+			t.Fatal(err)
+		}
+		runtime.ReadMemStats(&after)
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	for name, do := range map[string]func() error{
+		"check": func() error { _, err := Check(bytes.NewReader(whole)); return err },
+		"read": func() error {
+			r, err := Open(bytes.NewReader(whole), int64(len(whole)), k)
+			if err == nil {
+				_, err = io.Copy(io.Discard, r)
+			}
+			return err
+		},
+		"write": func() error {
+			w, err := NewWriter(io.Discard, k.Recipient(), someInfo, nil, same(9))
+			for range 256 {
+				if _, err := w.Write(whole[:chunkSize]); err != nil {
+					return err
+				}
+			}
+			return errors.Join(err, w.Close())
+		},
+	} {
+		if bytes := allocated(do); bytes > 1<<20 {
+			t.Errorf("to %s takes %d bytes", name, bytes)
 		}
 	}
 }
