@@ -64,6 +64,12 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == certificatesPath {
 			return s.serveCertificates(out, r, u, trail)
 		}
+		if r.URL.Path == backupsPath {
+			return s.serveBackups(out, r, u)
+		}
+		if r.URL.Path == recoveryKeyPath {
+			return s.serveRecoveryKey(out, r, u)
+		}
 		if name, ok := tokenPath(r.URL.Path); ok {
 			return s.serveTokens(out, r, u, name, trail)
 		}

@@ -56,6 +56,8 @@ type Config struct {
 
 	// Masters are those of the cluster; nil: this one is the only one.
 	Masters Masters
+	// Recovery makes backups; nil: there are none to be had.
+	Recovery Recovery
 
 	// Streams reaches the nodes, for logs; nil: there are none to be had.
 	Streams Streams

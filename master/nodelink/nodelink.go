@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
+	"github.com/skerry-edge/skerry/master/change"
 	"github.com/skerry-edge/skerry/master/nodelink/desired"
 	"github.com/skerry-edge/skerry/master/nodelink/peer"
 	"github.com/skerry-edge/skerry/master/store"
@@ -46,6 +47,9 @@ type Config struct {
 	// Sign signs the leader's announcements; nil: they are not signed.
 	Sign   func([]byte) []byte
 	Frames Frames // nil: frames are dropped
+	// Advance makes the store begin an epoch newer than beyond, if its own isn't: the nodes have seen that one. nil: it is
+	// not for this master to decide.
+	Advance func(beyond change.Epoch) error
 
 	Clock      clock.Source
 	Rand       io.Reader // challenges
@@ -78,6 +82,7 @@ type Link struct {
 
 	announcement announcement
 	line         line
+	rank         rank
 	seen         seen
 	self         *seal.Box // for what this master sends to itself,
 	selfEnd      *seal.Box // and for opening it

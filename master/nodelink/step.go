@@ -32,6 +32,9 @@ func (l *Link) Step(now clock.Now) (next clock.Now, err error) {
 		return clock.Now{}, err
 	}
 	l.writeReports(now)
+	if err := l.advance(now); err != nil {
+		return clock.Now{}, err
+	}
 	if err := l.followStore(); err != nil { // what the reports changed
 		return clock.Now{}, err
 	}
@@ -321,9 +324,7 @@ func (l *Link) do(now clock.Now, name string, from target, effect peer.Effect) {
 			l.config.Frames.Deliver(name, e.Data)
 		}
 	case peer.Outranked:
-		l.log.Warn().Str("node", name).Stringer("epoch", e.Epoch).
-			Msg("this master's state is older than what the node has seen, and the node does not obey; if the state was restored from a backup, " +
-				"stop the master, write a higher epoch (such as 1.0 after 0.9) into the file epoch of its data directory, and start it again")
+		l.outranked(now, name, e.Epoch)
 	case peer.Refused:
 		l.refuse(name, e.Reason)
 	}

@@ -25,6 +25,8 @@ type Config struct {
 	Advertise []string
 	// AuditLog is the file that says who did what; a name without a slash is in the data directory, empty: there is none.
 	AuditLog string
+	// RecoveryKey is a file with the recovery key; empty: a new cluster makes one.
+	RecoveryKey string
 	// PodCIDR is what nodes get the subnets of their pods from.
 	PodCIDR netip.Prefix
 
@@ -78,6 +80,8 @@ func (c *Config) Define(f *daemon.Flags) {
 	f.String(&c.AuditLog, nil, daemon.Flag{Name: "audit-log", Arg: "FILE", Default: "audit.log",
 		Usage: `file that says who did what through the API, at most 25 MB with the older ones beside it; a name without a slash is in --data-dir; "" turns it off`})
 	c.Etcd.define(f)
+	f.String(&c.RecoveryKey, nil, daemon.Flag{Name: "recovery-key", Arg: "FILE",
+		Usage: "file with the recovery key that a new cluster shall have (edgectl recovery-key generate makes one); only its public half is kept, so the file is not needed afterwards (default: a new cluster makes one, and shows it once, unless that were in the journal)"})
 	f.Duration(&c.Heartbeat, 500*time.Millisecond, daemon.Flag{Name: "heartbeat-interval", Arg: "DURATION", Default: "10s",
 		Usage: "how often a node says that it lives"})
 	f.Duration(&c.NodeTimeout, time.Second, daemon.Flag{Name: "node-timeout", Arg: "DURATION", Default: "30s",

@@ -8,10 +8,10 @@ import (
 	"strconv"
 	"sync"
 
-	"github.com/coreos/go-systemd/v22/journal"
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/skerry-edge/skerry/master/change"
 	"github.com/skerry-edge/skerry/master/controller/namespace"
 	"github.com/skerry-edge/skerry/master/controller/rbac"
 	"github.com/skerry-edge/skerry/master/enroll"
@@ -38,8 +38,9 @@ func (s *Server) lead(ctx context.Context) error {
 	link := nodelink.New(nodelink.Config{
 		Store: s.store, Bus: s.bus, Topics: s.topics, Run: run, Master: s.host, Settings: s.config.settings(),
 		Cluster: s.config.Cluster, Key: s.id.keys.Exchange,
-		Sign:   func(message []byte) []byte { return s.id.sign(message) },
-		Frames: s.mux, Clock: s.loops.link.Clock(daemon.Clock), Rand: rand.Reader, Logger: s.daemon.Log, Registerer: metrics,
+		Sign:    func(message []byte) []byte { return s.id.sign(message) },
+		Advance: s.advance(),
+		Frames:  s.mux, Clock: s.loops.link.Clock(daemon.Clock), Rand: rand.Reader, Logger: s.daemon.Log, Registerer: metrics,
 	})
 	joining := enroll.New(enroll.Config{
 		Store: s.store, Bus: s.bus, Topics: s.topics, Cluster: s.config.Cluster, Key: s.id.keys.Exchange, Run: run,
@@ -76,6 +77,14 @@ func (s *Server) lead(ctx context.Context) error {
 	return parts.Wait()
 }
 
+// advance is how the epoch gets above those that the nodes have seen: with etcd that is not for one master to decide.
+func (s *Server) advance() func(change.Epoch) error {
+	if s.sync != nil {
+		return nil
+	}
+	return s.store.Advance
+}
+
 // sendFrame passes a frame of a stream to a node.
 func (s *Server) sendFrame(node string, frame []byte) error {
 	link := s.link.Load()
@@ -104,10 +113,21 @@ func (s *Server) prepare(ctx context.Context) error {
 	}
 	select {
 	case <-s.prepared: // this master has led before
+		return nil
 	default:
-		s.token = token
-		close(s.prepared)
 	}
+	s.reportStore(ctx, daemon.Clock())
+	s.greeting.token = token
+	if s.saver.Recipient().IsZero() {
+		if s.id.made && !s.greeting.journal {
+			if s.greeting.key, err = s.saver.firstKey(); err != nil {
+				return err
+			}
+		} else {
+			s.daemon.Log.Warn().Msg("this cluster has no recovery key, so no backup can be made: edgectl recovery-key rotate makes one, and shows it")
+		}
+	}
+	close(s.prepared)
 	return nil
 }
 
@@ -122,19 +142,6 @@ func (s *Server) apiURL() string {
 
 func (s *Server) writeKubeconfig() error {
 	return writeKubeconfig(s.config.DataDir, s.id, s.apiURL(), daemon.Clock().Wall)
-}
-
-// greet prints the first join token, once.
-func (s *Server) greet() {
-	select {
-	case <-s.prepared:
-	default:
-		return // a master that follows makes none
-	}
-	if s.token != "" {
-		inJournal, err := journal.StdoutIsJournalStream()
-		greet(s.daemon.Stdout, inJournal || err != nil, s.config.DataDir, s.config.Cluster, s.token)
-	}
 }
 
 // termRegistry takes the metrics of one time of leading, which end with it.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -218,24 +219,50 @@ func TestAFileThatIsMostlyFreeIsCompactedAtStart(t *testing.T) {
 	}
 }
 
-func TestSnapshotIsACopyOfTheStore(t *testing.T) {
+// readCopy is the content of a copy.
+func readCopy(t *testing.T, s *Store) []byte {
+	t.Helper()
+	c, err := s.Copy()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	copied, err := io.ReadAll(c)
+	if err != nil || c.Size != int64(len(copied)) || c.Epoch != s.Epoch() {
+		t.Fatalf("%d bytes of %d, epoch %s, %v", len(copied), c.Size, c.Epoch, err)
+	}
+	return copied
+}
+
+func TestACopyIsTheStoreAsItWas(t *testing.T) {
 	s, _ := mustOpen(t, Config{Dir: t.TempDir()})
 	write(t, s, key("a"), "1")
 	if err := s.SetMeta("ca", []byte("secret")); err != nil {
 		t.Fatal(err)
 	}
-	var copied bytes.Buffer
-	if err := s.Snapshot(&copied); err != nil {
+	c, err := s.Copy()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rev := write(t, s, key("later"), "1") // goes on meanwhile, and is not in it
+	copied, err := io.ReadAll(c)
+	if err != nil || c.Size != int64(len(copied)) || c.Epoch != s.Epoch() || c.Rev >= rev {
+		t.Fatalf("%d bytes of %d, epoch %s, revision %s, %v", len(copied), c.Size, c.Epoch, c.Rev, err)
+	}
+	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, stateFile), copied.Bytes(), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, stateFile), copied, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := copyFile(keyFile(s.config.Dir), keyFile(dir)); err != nil {
 		t.Fatal(err)
 	}
 	other, report := mustOpen(t, Config{Dir: dir})
+	if _, err := s.Commit(t.Context(), []change.Change{{Key: key("later"), Base: change.Any}}); err != nil {
+		t.Fatal(err)
+	}
 	if report != (Report{}) || !cmp.Equal(list(s), list(other)) {
 		t.Fatalf("%+v: %v", report, list(other))
 	}

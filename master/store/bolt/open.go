@@ -203,7 +203,7 @@ func openSound(config Config, b *ballast.Ballast, path string, sealed sealing) (
 	}
 	if err != nil {
 		return nil, contents{}, report, fmt.Errorf("%w, and there is no good snapshot beside it (%v): "+
-			"nothing was changed; restore a backup, or move %s away to start an empty cluster", problem, err, path)
+			"nothing was changed; restore a backup (edgectl restore), or move %s away to start an empty cluster", problem, err, path)
 	}
 	if errors.Is(problem, errCorrupt) {
 		if report.SetAside, err = setAside(path); err != nil {
