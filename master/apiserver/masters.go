@@ -19,12 +19,13 @@ type Masters interface {
 type Master struct {
 	Name     string   `json:"name"`
 	ID       string   `json:"id"`
-	Role     string   `json:"role"` // leader or follower
-	Self     bool     `json:"self"` // it is the one that answers
+	Role     string   `json:"role"`  // leader or follower
+	Self     bool     `json:"self"`  // it is the one that answers
+	Alive    bool     `json:"alive"` // it has said so within the last lease
 	API      string   `json:"api"`
 	Brokers  []string `json:"brokers,omitempty"`
 	Version  string   `json:"version"`
-	Revision string   `json:"revision"` // of the newest write that it had when it last said so
+	Revision string   `json:"revision,omitempty"` // of the newest write that it had when it last said so
 }
 
 // MasterList is what the API answers with.

@@ -12,7 +12,8 @@
 //	position     newest revision, number of the last transaction
 //	objects/<kind>/<namespace>/<name>   write id 8, value; encrypted where bbolt's is
 //	refilling    there while the objects are not all there
-//	masters/<id> name, addresses, how far it has come; ends with its lease
+//	masters/<id> name and addresses
+//	alive/<id>   how far it has come; ends with its lease
 //	returned/    writes of a master that was cut off, for the leader to judge
 //	conflicts/   those that lost
 //	keys         the cluster's keys, wrapped by the recovery key

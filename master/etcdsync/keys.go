@@ -22,6 +22,7 @@ func (l layout) refilling() string { return l.prefix + "refilling" }
 func (l layout) keys() string      { return l.prefix + "keys" }
 func (l layout) objects() string   { return l.prefix + "objects/" }
 func (l layout) masters() string   { return l.prefix + "masters/" }
+func (l layout) alive() string     { return l.prefix + "alive/" }
 func (l layout) conflicts() string { return l.prefix + "conflicts/" }
 func (l layout) returned() string  { return l.prefix + "returned/" }
 
@@ -97,8 +98,9 @@ type Master struct {
 	API     string   `json:"api"`               // URL
 	Brokers []string `json:"brokers,omitempty"` // of its embedded broker
 	Version string   `json:"version"`
-	// Rev is the revision of the newest write that it has.
-	Rev change.Rev `json:"rev,string"`
+	// Rev is the revision of the newest write that it has, and Alive whether it runs.
+	Rev   change.Rev `json:"rev,string,omitempty"`
+	Alive bool       `json:"-"`
 }
 
 // leader is the value of the election key.

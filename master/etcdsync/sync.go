@@ -68,7 +68,8 @@ type Sync struct {
 	problem   error       // why etcd is away
 	since     clock.Now   // it is
 	retracted map[change.Key]bool
-	behind    int // entries of the journal, as last counted
+	masters   []Master // as last read
+	behind    int      // entries of the journal, as last counted
 	// emptySince is when a follower found that etcd had lost its state.
 	emptySince clock.Now
 	met        bool   // etcd has answered in this run

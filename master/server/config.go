@@ -102,7 +102,7 @@ func (c *Config) Check(f *daemon.Flags) error {
 	case c.MQTTListen == "":
 		return fmt.Errorf(`--mqtt-listen "" turns the embedded broker off, so --broker must name another`)
 	}
-	if err := c.Etcd.check(f); err != nil {
+	if err := c.Etcd.check(); err != nil {
 		return err
 	}
 	for _, name := range c.Advertise {

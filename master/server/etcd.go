@@ -19,6 +19,7 @@ import (
 	"github.com/skerry-edge/skerry/master/resource"
 	"github.com/skerry-edge/skerry/master/store/bolt"
 	"github.com/skerry-edge/skerry/protocol/daemon"
+	"github.com/skerry-edge/skerry/protocol/message"
 )
 
 // meetEtcd prepares the store for being shared. A directory without keys is only then that of a new cluster when etcd
@@ -48,6 +49,15 @@ func (s *Server) meetEtcd(ctx context.Context, files *bolt.Config) error {
 	s.sync = etcdsync.New(config)
 	files.Replicator, files.Follows, files.UserWrite = s.sync, true, merge.UserWrite
 	return nil
+}
+
+// brokers are what nodes choose from: nothing that the join token would not name, unless there are several masters.
+func (s *Server) brokers() []string {
+	if s.sync == nil || s.broker == nil {
+		return nil
+	}
+	all := s.sync.Brokers()
+	return all[:min(len(all), message.MaxBrokers)]
 }
 
 // attachEtcd joins store and etcd, and says what the API tells of the masters; nil: there is no etcd.
@@ -146,17 +156,15 @@ func (m masters) List(ctx context.Context) apiserver.MasterList {
 	if err != nil {
 		out.Problem = err.Error()
 	}
-	newest := change.Rev(0)
-	for _, each := range all {
-		newest = max(newest, each.Rev)
-	}
 	for _, each := range all {
 		item := apiserver.Master{Name: each.Name, ID: each.ID, API: each.API, Version: each.Version, Brokers: each.Brokers,
-			Revision: each.Rev.String(), Role: "follower"}
+			Role: "follower", Self: each.ID == status.ID, Alive: each.Alive}
+		if each.Rev > 0 {
+			item.Revision = each.Rev.String()
+		}
 		if status.Leader != nil && each.ID == status.Leader.ID {
 			item.Role = "leader"
 		}
-		item.Self = each.ID == status.ID
 		out.Items = append(out.Items, item)
 	}
 	return out

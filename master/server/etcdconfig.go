@@ -85,11 +85,14 @@ func withoutPassword(text string) string {
 	return text
 }
 
-func (c *EtcdConfig) check(f *daemon.Flags) error {
+func (c *EtcdConfig) check() error {
 	if !c.used() {
-		for _, name := range []string{"etcd-cacert", "etcd-cert", "etcd-key", "etcd-user", "etcd-password-file", "when-cut-off"} {
-			if f.Given(name) {
-				return fmt.Errorf("--%s is about --etcd, which is not given; leave it out", name)
+		for _, s := range []struct{ name, value string }{
+			{"etcd-cacert", c.CACert}, {"etcd-cert", c.Cert}, {"etcd-key", c.Key}, {"etcd-user", c.User}, {"etcd-password-file", c.PasswordFile},
+			{"when-cut-off", strings.TrimPrefix(c.CutOff, string(etcdsync.CutOffLead))},
+		} {
+			if s.value != "" {
+				return fmt.Errorf("--%s is about --etcd, which is not given; leave it out", s.name)
 			}
 		}
 		return nil

@@ -40,6 +40,7 @@ func (s *Server) lead(ctx context.Context) error {
 		Cluster: s.config.Cluster, Key: s.id.keys.Exchange,
 		Sign:    func(message []byte) []byte { return s.id.sign(message) },
 		Advance: s.advance(),
+		Brokers: s.brokers,
 		Frames:  s.mux, Clock: s.loops.link.Clock(daemon.Clock), Rand: rand.Reader, Logger: s.daemon.Log, Registerer: metrics,
 	})
 	joining := enroll.New(enroll.Config{

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -46,6 +47,8 @@ type tokens struct {
 	id    identity
 	// token is a token without its secret.
 	token seal.Token
+	// others, if set, are the brokers of all masters.
+	others func() []string
 }
 
 var _ apiserver.Tokens = (*tokens)(nil)
@@ -73,7 +76,7 @@ func (s *Server) newTokens() (*tokens, error) {
 			t.Brokers = append(t.Brokers, "mqtts://"+net.JoinHostPort(a, s.mqttPort))
 		}
 	}
-	return &tokens{store: s.store, clock: daemon.Clock, log: s.daemon.Log, id: s.id, token: t}, nil
+	return &tokens{store: s.store, clock: daemon.Clock, log: s.daemon.Log, id: s.id, token: t, others: s.brokers}, nil
 }
 
 // hint is what is in joinFile when that token is no longer good.
@@ -103,7 +106,7 @@ func (t *tokens) Create(ctx context.Context, ttl time.Duration, uses uint32, des
 		return apiserver.Token{}, err
 	}
 	changes = append(changes, change.Change{Key: tokenKey(id), Value: resource.EncodeJoinToken(record), Reason: "asked for"})
-	token := t.token
+	token := t.complete()
 	token.Secret = secret
 	text, err := token.Encode()
 	if err != nil {
@@ -115,6 +118,24 @@ func (t *tokens) Create(ctx context.Context, ttl time.Duration, uses uint32, des
 	out := describe(id, record, now)
 	out.Text = text
 	return out, nil
+}
+
+// maxTokenBrokers is how many brokers a token names.
+const maxTokenBrokers = 16
+
+// complete is what a token of now contains besides its secret: this master's brokers first.
+func (t *tokens) complete() seal.Token {
+	token := t.token
+	if t.others == nil {
+		return token
+	}
+	token.Brokers = slices.Clone(token.Brokers)
+	for _, b := range t.others() {
+		if len(token.Brokers) < maxTokenBrokers && !slices.Contains(token.Brokers, b) {
+			token.Brokers = append(token.Brokers, b)
+		}
+	}
+	return token
 }
 
 // room removes the tokens that ended longest ago.
@@ -218,7 +239,7 @@ func (t *tokens) first(ctx context.Context, dir string) (token string, err error
 	rec, ok := t.store.View().Get(tokenKey(kept.ID()))
 	if err == nil && ok {
 		if record, err := resource.DecodeJoinToken(rec.Value); err == nil && record.Refuses(t.clock().Wall) == "" {
-			fresh := t.token // the addresses may have changed
+			fresh := t.complete() // the addresses may have changed
 			fresh.Secret = kept.Secret
 			text, err := fresh.Encode()
 			if err != nil || text+"\n" == string(old) {
