@@ -34,6 +34,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	defer s.catch(out, r)
 
 	err := s.open(out, r, func() error {
+		if r.URL.Path == masterJoinsPath {
+			return s.serveMasterJoin(out, r, trail)
+		}
 		u, err := s.authenticate(r, s.Clock().Wall)
 		if err != nil {
 			trail.entry.Reason = err.Error()

@@ -123,6 +123,7 @@ func (s *Sync) adopt(ctx context.Context, o overview, journal []store.Entry) err
 		return err
 	}
 	s.noteBehind(0)
+	s.noteKeys(o.keys, true)
 	s.mu.Lock()
 	s.position, s.state, s.emptySince = o.position, Follower, clock.Now{}
 	s.mu.Unlock()
@@ -211,6 +212,8 @@ func (s *Sync) take(events []*clientv3.Event, vacant bool) (bool, error) {
 				return vacant, err
 			}
 			s.setLeader(&who)
+		case key == s.layout.keys() && e.Type == mvccpb.PUT:
+			s.noteKeys(e.Kv.Value, true)
 		case key == s.layout.refilling() && e.Type == mvccpb.PUT:
 			return vacant, errFilling
 		case key == s.layout.meta() && e.Type == mvccpb.DELETE:

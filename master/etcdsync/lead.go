@@ -47,9 +47,6 @@ func (s *Sync) campaign(ctx context.Context, o overview, own change.Rev, start m
 	if fill {
 		writes = append(writes, clientv3.OpPut(l.refilling(), encode(self.Master)))
 	}
-	if len(s.config.Keys) > 0 && o.keys == nil {
-		writes = append(writes, clientv3.OpPut(l.keys(), string(s.config.Keys)))
-	}
 	asked, cancel := ask(ctx)
 	defer cancel()
 	answer, err := s.client.Txn(asked).If(conditions...).Then(writes...).Commit()

@@ -104,6 +104,9 @@ func (s *Sync) tend(ctx context.Context, lead *leadership) {
 		s.config.Logger.Warn().Err(err).Msg("not enrolled as a master")
 		return
 	}
+	if err := s.ShareKeys(ctx); err != nil {
+		s.config.Logger.Warn().Err(err).Msg("the wrapped keys are not in etcd as they should be; it is tried again")
+	}
 	if err := s.takeReturned(ctx); err != nil {
 		s.config.Logger.Warn().Err(err).Msg("what another master has brought back could not be taken in; it is tried again")
 	}

@@ -72,8 +72,9 @@ type Sync struct {
 	behind    int      // entries of the journal, as last counted
 	// emptySince is when a follower found that etcd had lost its state.
 	emptySince clock.Now
-	met        bool   // etcd has answered in this run
-	told       string // the last problem that was logged
+	met        bool     // etcd has answered in this run
+	keysThere  KeyState // the wrapped keys that etcd has
+	told       string   // the last problem that was logged
 
 	metrics metrics
 }
@@ -211,6 +212,10 @@ func (s *Sync) attempt(ctx context.Context) error {
 	if err := s.checkCluster(o); err != nil {
 		return err
 	}
+	s.mu.Lock()
+	s.keysThere = KeyState{} // of what is there now, if it is of this cluster
+	s.mu.Unlock()
+	s.noteKeys(o.keys, false)
 	if lead := s.leading(); lead != nil {
 		return s.resume(ctx, lead, o)
 	}

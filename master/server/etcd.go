@@ -4,11 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
+	"net"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -22,8 +19,7 @@ import (
 	"github.com/skerry-edge/skerry/protocol/message"
 )
 
-// meetEtcd prepares the store for being shared. A directory without keys is only then that of a new cluster when etcd
-// has none of this name: until it has said so, the master waits.
+// meetEtcd prepares the store for being shared.
 func (s *Server) meetEtcd(ctx context.Context, files *bolt.Config) error {
 	server, err := s.config.Etcd.server()
 	if err != nil {
@@ -34,17 +30,10 @@ func (s *Server) meetEtcd(ctx context.Context, files *bolt.Config) error {
 	}
 	config := etcdsync.Config{
 		Server: server, Cluster: s.config.Cluster, CutOff: etcdsync.CutOff(s.config.Etcd.CutOff),
-		Lead: s.lead, Tell: s.tellEtcd, Clock: daemon.Clock, Logger: s.daemon.Log, Registerer: s.daemon.Registry,
+		Lead: s.lead, Tell: s.tellEtcd, Keys: sharedKeys{s}, Clock: daemon.Clock, Logger: s.daemon.Log, Registerer: s.daemon.Registry,
 	}
-	if _, err := os.Stat(filepath.Join(s.config.DataDir, identityFile)); errors.Is(err, fs.ErrNotExist) {
-		found, err := etcdsync.Ask(ctx, config)
-		if err != nil {
-			return err
-		}
-		if found.Cluster {
-			return fmt.Errorf("etcd has the state of the cluster %q already, and its keys are not in %s: put %s, %s and %s of another of its masters there, or choose another --cluster-name",
-				s.config.Cluster, s.config.DataDir, identityFile, "secrets.key", tokenKeysFile)
-		}
+	if err := s.obtainKeys(ctx, config); err != nil {
+		return err
 	}
 	s.sync = etcdsync.New(config)
 	files.Replicator, files.Follows, files.UserWrite = s.sync, true, merge.UserWrite
@@ -72,8 +61,26 @@ func (s *Server) attachEtcd() (apiserver.Masters, error) {
 	if err := s.sync.Attach(s.store, s.id.fingerprint(), self); err != nil {
 		return nil, err
 	}
+	s.tokens.masters = &masterTokens{dir: s.config.DataDir, apis: s.apis, tell: s.tellEtcd}
+	s.saver.mayChange, s.saver.changed = s.mayShare, s.share
 	s.daemon.Health.Note("etcd", func() string { return s.sync.Status().String() })
 	return masters{s}, nil
+}
+
+// apis are the URLs under which masters are asked, this one's first.
+func (s *Server) apis(ctx context.Context) []string {
+	var out []string
+	for _, address := range s.config.advertised(s.config.APIListen, s.machine) {
+		out = append(out, "https://"+net.JoinHostPort(address, s.apiPort()))
+	}
+	out = out[:min(len(out), maxAdvertised)]
+	all, _ := s.sync.Masters(ctx) // or those that were there when etcd last answered
+	for _, m := range all {
+		if m.API != "" && len(out) < maxTokenBrokers && !slices.Contains(out, m.API) {
+			out = append(out, m.API)
+		}
+	}
+	return out
 }
 
 // awaitState waits until there is a state that may be shown; false: ctx has ended.

@@ -129,7 +129,7 @@ func (s *Server) assemble() (err error) {
 		Store: s.store, Resources: resource.All, Clock: daemon.Clock, Log: s.daemon.Log, Metrics: s.daemon.Registry,
 		Certificate: certificates.get, Authority: s.id.ca, TokenKeys: &accountKeys, Audit: s.audit, Version: daemon.Version,
 		Ready:  func() error { _, err := s.daemon.Health.Ready(); return err },
-		Tokens: s.tokens, Recovery: s.saver,
+		Tokens: s.tokens, MasterJoins: s.tokens, Recovery: s.saver,
 		Broker:  brokerAccess{s.store, s.id},
 		Masters: leader,
 		Streams: s.mux, StreamKeepAlive: s.config.Heartbeat, StreamPatience: s.config.NodeTimeout,

@@ -107,7 +107,7 @@ func open(config Config) (*Store, Report, error) {
 	if err != nil {
 		config.Logger.Warn().Err(err).Msg("no room is reserved for the store, should the disk become full")
 	}
-	path := filepath.Join(config.Dir, stateFile)
+	path := filepath.Join(config.Dir, StateFile)
 	sealed, err := loadSealing(config)
 	if err != nil {
 		return nil, Report{}, err
