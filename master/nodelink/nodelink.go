@@ -45,6 +45,8 @@ type Config struct {
 	Run      seal.Run         // of this process
 	Master   string           // host name, for the logs of agents
 	Settings message.Settings // for every node whose link is not metered; both must be set
+	// Brokers, if set, are the embedded brokers of all masters, for nodes to choose from; it answers at once.
+	Brokers func() []string
 	// Sign signs the leader's announcements; nil: they are not signed.
 	Sign   func([]byte) []byte
 	Frames Frames // nil: frames are dropped
