@@ -121,6 +121,7 @@ func New(config Config) *Link {
 		keys:    map[string]*keys{},
 		rotate:  map[string]string{},
 		nodes:   map[string]*node{},
+		permits: permit.NewBook(permit.Config{}), // of the time before the first Step
 		asking:  map[string]uint64{},
 		publish: map[string]bool{},
 		retryAt: clock.Never,

@@ -174,7 +174,7 @@ func TestAFormatOfTheFutureIsRefused(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(s.config.Dir, stateFile)
+	path := filepath.Join(s.config.Dir, StateFile)
 	before, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
