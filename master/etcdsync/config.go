@@ -79,6 +79,8 @@ type Config struct {
 	Lead func(ctx context.Context) error
 	// Tell, if set, reports a change that people should know of as an Event; called while this master leads.
 	Tell func(reason, message string, warning bool)
+	// TellOf, if set, does the same about one object, which may be gone.
+	TellOf func(about change.Key, reason, message string)
 
 	Clock      clock.Source
 	Logger     zerolog.Logger

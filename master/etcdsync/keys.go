@@ -19,6 +19,7 @@ func (l layout) epoch() string     { return l.prefix + "epoch" }
 func (l layout) position() string  { return l.prefix + "position" }
 func (l layout) election() string  { return l.prefix + "election" }
 func (l layout) refilling() string { return l.prefix + "refilling" }
+func (l layout) synced() string    { return l.prefix + "synced" }
 func (l layout) keys() string      { return l.prefix + "keys" }
 func (l layout) objects() string   { return l.prefix + "objects/" }
 func (l layout) masters() string   { return l.prefix + "masters/" }

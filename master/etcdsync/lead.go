@@ -266,10 +266,15 @@ func (s *Sync) work(ctx context.Context, lead *leadership) error {
 				return err
 			}
 			s.noteBack()
-			s.tend(ctx, lead)
+			if err := s.tend(ctx, lead); err != nil {
+				return err
+			}
 		case <-tick.C:
-			if finished {
-				s.tend(ctx, lead)
+			if !finished {
+				continue
+			}
+			if err := s.tend(ctx, lead); err != nil {
+				return err
 			}
 		case <-s.kick:
 			if s.Status().State != Leading && finished {

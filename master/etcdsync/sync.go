@@ -72,9 +72,10 @@ type Sync struct {
 	behind    int      // entries of the journal, as last counted
 	// emptySince is when a follower found that etcd had lost its state.
 	emptySince clock.Now
-	met        bool     // etcd has answered in this run
-	keysThere  KeyState // the wrapped keys that etcd has
-	told       string   // the last problem that was logged
+	met        bool      // etcd has answered in this run
+	syncedNext clock.Now // when the mark of it is renewed; Run's
+	keysThere  KeyState  // the wrapped keys that etcd has
+	told       string    // the last problem that was logged
 
 	metrics metrics
 }
