@@ -241,6 +241,7 @@ func (s *Sync) reclaim(ctx context.Context, lead *leadership, o overview) error 
 
 // work catches up and then keeps the lease, until something is wrong.
 func (s *Sync) work(ctx context.Context, lead *leadership) error {
+	s.syncedNext = clock.Now{}
 	caught := make(chan error, 1)
 	catching, cancel := context.WithCancel(ctx)
 	defer cancel()
