@@ -52,10 +52,12 @@ type Store interface {
 	Position() (change.Rev, error)
 	Kinds() ([]change.Kind, error)
 	Advance(beyond change.Epoch) error
+	AdvanceAfter(decide func() (beyond change.Epoch, err error)) error
 	Lead(leads bool) error
 	Mirror(store.Mirror) error
 	Between(do func() error) error
 	Journal() ([]store.Entry, error)
+	Doubt(entries []store.Entry) error
 	Settle(pushed []store.Entry) error
 	Keep() error
 	Meta(name string) ([]byte, error)

@@ -3,7 +3,6 @@ package etcdsync
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -99,25 +98,32 @@ func (s *Sync) Brokers() []string {
 }
 
 // tend does what a leader does now and then: it says how far it has come, and takes in what masters that led before
-// have brought back. What fails is done the next time. errLost says that etcd is not as this master has left it: a leader that
-// has nothing to write would not see otherwise that etcd was wiped.
-func (s *Sync) tend(ctx context.Context, lead *leadership) error {
-	if err := s.enrol(ctx, lead.lease); err != nil {
-		s.config.Logger.Warn().Err(err).Msg("not enrolled as a master")
-		return nil
+// have brought back. What fails is done the next time.
+func (s *Sync) tend(ctx context.Context, lead *leadership) {
+	s.mu.Lock()
+	election := lead.election
+	s.mu.Unlock()
+	ctx, cancel := ask(ctx) // all of it: the lease has to be kept meanwhile
+	defer cancel()
+	o, err := s.read(ctx)
+	if err == nil && o.election < election { // a term that was raised meanwhile makes it newer
+		s.goAway(errLost)
+		return
 	}
-	if err := s.noteSynced(ctx, lead); errors.Is(err, errLost) {
-		return err
-	} else if err != nil {
+	if err == nil {
+		err = s.enrol(ctx, lead.lease)
+	}
+	if err != nil {
+		s.config.Logger.Warn().Err(err).Msg("not enrolled as a master")
+		return
+	}
+	if err := s.noteSynced(ctx, lead); err != nil {
 		s.config.Logger.Warn().Err(err).Msg("edgectl fleet shows this site as older than it is")
 	}
-	if err := s.ShareKeys(ctx); errors.Is(err, errLost) {
-		return err
-	} else if err != nil {
+	if err := s.ShareKeys(ctx); err != nil {
 		s.config.Logger.Warn().Err(err).Msg("the wrapped keys are not in etcd as they should be; it is tried again")
 	}
 	if err := s.takeReturned(ctx); err != nil {
 		s.config.Logger.Warn().Err(err).Msg("what another master has brought back could not be taken in; it is tried again")
 	}
-	return nil
 }

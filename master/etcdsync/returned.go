@@ -21,6 +21,7 @@ type brought struct {
 	Replaced  change.Rev  `json:"replaced,string"`
 	Newest    change.Rev  `json:"newest,string"`
 	User      bool        `json:"user"`
+	Unsure    bool        `json:"unsure,omitempty"`
 	Deleted   bool        `json:"deleted,omitempty"`
 	Value     []byte      `json:"value,omitempty"` // encrypted if the kind is
 	Master    string      `json:"master"`          // host name of who wrote it
@@ -42,16 +43,24 @@ func (b brought) name() string {
 
 // offer puts the writes that somebody wanted and that etcd has not got where the leader finds them.
 func (s *Sync) offer(ctx context.Context, journal []store.Entry) error {
+	if len(journal) == 0 {
+		return nil
+	}
+	sure, err := s.arrivedNothing(ctx)
+	if err != nil {
+		return err
+	}
 	view := s.store.View()
 	offered := 0
 	for _, e := range journal {
+		e.Unsure = e.Unsure && !sure
 		if !e.User {
 			continue // the leader's controllers have decided anew, nodes report again
 		}
 		rec, there := view.Get(e.Key)
 		rec.Key = e.Key
 		b := brought{Kind: e.Key.Kind, Namespace: e.Key.Namespace, Name: e.Key.Name, Replaced: e.Replaced, Newest: e.Newest,
-			User: true, Deleted: !there, Master: s.described.Name, By: e.By, At: e.At}
+			User: true, Unsure: e.Unsure, Deleted: !there, Master: s.described.Name, By: e.By, At: e.At}
 		if there {
 			b.Value = s.store.SealValue(rec)
 		}
@@ -63,11 +72,30 @@ func (s *Sync) offer(ctx context.Context, journal []store.Entry) error {
 		}
 		offered++
 	}
-	if len(journal) > 0 {
-		s.config.Logger.Warn().Int("objects", len(journal)).Int("handed_over", offered).
-			Msg("another master has led meanwhile: what users wrote here is handed over to it, the rest is decided anew")
-	}
+	s.config.Logger.Warn().Int("objects", len(journal)).Int("handed_over", offered).
+		Msg("another master has led meanwhile: what users wrote here is handed over to it, the rest is decided anew")
 	return nil
+}
+
+// arrivedNothing reports whether the next term began where this master's last sure write was: then no write of which
+// nothing was heard has arrived in between.
+func (s *Sync) arrivedNothing(ctx context.Context) (bool, error) {
+	own, err := s.store.Position()
+	if err != nil {
+		return false, fatal(err)
+	}
+	asked, cancel := ask(ctx)
+	defer cancel()
+	answer, err := s.client.Get(asked, s.layout.takenOver(own.Epoch().Term+1),
+		clientv3.WithRange(clientv3.GetPrefixRangeEnd(s.layout.terms())), clientv3.WithLimit(1))
+	if err != nil {
+		return false, explain(err)
+	}
+	for _, kv := range answer.Kvs {
+		began, err := decode[position](string(kv.Key), kv.Value)
+		return err == nil && began.Seq == s.known().Seq, err
+	}
+	return false, nil
 }
 
 // takeReturned judges what other masters have brought back, oldest first: it is written here if nobody has written the
@@ -97,7 +125,7 @@ func (s *Sync) takeReturned(ctx context.Context) error {
 
 // settle deals with one. It may be repeated.
 func (s *Sync) settle(ctx context.Context, at string, b brought) error {
-	w := merge.Write{Entry: store.Entry{Key: b.key(), Replaced: b.Replaced, Newest: b.Newest, User: b.User}}
+	w := merge.Write{Entry: store.Entry{Key: b.key(), Replaced: b.Replaced, Newest: b.Newest, User: b.User, Unsure: b.Unsure}}
 	if !b.Deleted {
 		value, err := s.store.OpenValue(w.Key, b.Value)
 		if err != nil {

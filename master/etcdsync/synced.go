@@ -24,13 +24,16 @@ type synced struct {
 // noteSynced renews the mark now and then, if etcd is still this master's to write.
 func (s *Sync) noteSynced(ctx context.Context, lead *leadership) error {
 	now := s.config.Clock()
+	s.mu.Lock()
+	election := lead.election
+	s.mu.Unlock()
 	if s.syncedNext != (clock.Now{}) && !now.Reached(s.syncedNext) {
 		return nil
 	}
 	asked, cancel := ask(ctx)
 	defer cancel()
-	answer, err := s.client.Txn(asked).If(unchanged(s.layout.election(), lead.election)).
-		Then(clientv3.OpPut(s.layout.synced(), encode(synced{Time: now.Wall.UTC(), Master: s.id, Term: lead.term}))).Commit()
+	answer, err := s.client.Txn(asked).If(unchanged(s.layout.election(), election)).
+		Then(clientv3.OpPut(s.layout.synced(), encode(synced{Time: now.Wall.UTC(), Master: s.id, Term: lead.term.Load()}))).Commit()
 	if err != nil {
 		return fmt.Errorf("note that etcd has everything: %w", explain(err))
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"net"
 	"slices"
+	"sync/atomic"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -47,6 +48,25 @@ func (s *Server) brokers() []string {
 	}
 	all := s.sync.Brokers()
 	return all[:min(len(all), message.MaxBrokers)]
+}
+
+// outranked is what happens when a node has seen a higher epoch; nil: a person is told what to do.
+func (s *Server) outranked(ctx context.Context) func(change.Epoch) {
+	if s.sync == nil {
+		return nil
+	}
+	var busy atomic.Bool
+	return func(seen change.Epoch) {
+		if ctx.Err() != nil || !busy.CompareAndSwap(false, true) {
+			return // the node says it again
+		}
+		go func() {
+			defer busy.Store(false)
+			if err := s.sync.Raise(seen); err != nil {
+				s.daemon.Log.Warn().Err(err).Stringer("epoch", seen).Msg("a node has seen a higher epoch than this master's")
+			}
+		}()
+	}
 }
 
 // attachEtcd joins store and etcd, and says what the API tells of the masters; nil: there is no etcd.
