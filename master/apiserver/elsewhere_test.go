@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/skerry-edge/skerry/master/apiserver/authn"
+	"github.com/skerry-edge/skerry/master/change"
 	"github.com/skerry-edge/skerry/master/resource"
 )
 
@@ -26,6 +27,51 @@ type others struct {
 func (o others) Elsewhere() (string, bool) { return o.url, o.elsewhere }
 func (o others) List(context.Context) MasterList {
 	return MasterList{Etcd: "follower", Items: []Master{{Name: "a", Role: "leader", API: o.url}}}
+}
+
+// lost are conflicts of a test.
+type lost struct{}
+
+func (lost) List(context.Context) ([]Conflict, error) {
+	return []Conflict{{ID: "0a", Kind: "secrets", Name: "s"}}, nil
+}
+
+func (lost) Get(_ context.Context, id string) (Conflict, bool, error) {
+	return Conflict{ID: "0a", Kind: "jointokens.skerry.dev", Name: "t", Key: change.Key{Kind: "jointokens.skerry.dev", Name: "t"}}, id == "0a", nil
+}
+
+func (lost) Forget(_ context.Context, id string) (bool, error) { return id == "0a", nil }
+
+// Conflicts may be Secrets: nobody but administrators sees them, or writes what lost.
+func TestConflicts(t *testing.T) {
+	a := newAPI(t, func(c *Config) { c.Masters, c.Conflicts = others{}, lost{} })
+	var all ConflictList
+	a.get(conflictsPath).into(http.StatusOK, &all)
+	if len(all.Items) != 1 || all.Items[0].ID != "0a" {
+		t.Errorf("the conflicts are %+v", all)
+	}
+	for _, c := range []struct {
+		method, path string
+		groups       []string
+		code         int
+	}{
+		{"GET", conflictsPath, []string{GroupViewers}, 403},
+		{"GET", conflictsPath, []string{}, 401},
+		{"GET", conflictsPath + "/0a", []string{GroupViewers}, 403},
+		{"GET", conflictsPath + "/0a", nil, 200},
+		{"POST", conflictsPath + "/0a/accept", []string{GroupViewers}, 403},
+		{"POST", conflictsPath + "/0a/accept", nil, 409}, // nothing that the API writes
+		{"POST", conflictsPath + "/0b/accept", nil, 404},
+		{"GET", conflictsPath + "/0a/accept", nil, 405},
+		{"DELETE", conflictsPath + "/0a", []string{GroupViewers}, 403},
+		{"DELETE", conflictsPath + "/0b", nil, 404},
+		{"DELETE", conflictsPath + "/0a", nil, 200},
+		{"POST", conflictsPath, nil, 405},
+	} {
+		if r := a.do(ask{method: c.method, path: c.path, groups: c.groups}); r.code != c.code {
+			t.Errorf("%s %s by %v: answered %d, not %d: %s", c.method, c.path, c.groups, r.code, c.code, r.body)
+		}
+	}
 }
 
 // leaderAndFollower are a leader and a master that follows it, with stores of their own: what is found where shows who answered.

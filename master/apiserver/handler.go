@@ -61,6 +61,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == mastersPath {
 			return s.serveMasters(out, r, u)
 		}
+		if r.URL.Path == conflictsPath || strings.HasPrefix(r.URL.Path, conflictsPath+"/") {
+			return s.serveConflicts(out, r, u)
+		}
 		if r.URL.Path == brokerPath {
 			return s.serveBroker(out, r, u)
 		}

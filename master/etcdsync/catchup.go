@@ -83,7 +83,13 @@ func (s *Sync) pushEntries(ctx context.Context, lead *leadership, entries []stor
 			return err
 		}
 		c, settled := chunk{}, []store.Entry(nil)
+		var made []store.Entry // nothing in etcd would tell later that they were there, should another delete them
 		push := func() error {
+			if len(made) > 0 {
+				if err := s.store.Doubt(made); err != nil {
+					return fatal(err)
+				}
+			}
 			if len(c.writes) > 0 {
 				if err := s.put(ctx, lead, c); err != nil {
 					return err
@@ -92,7 +98,7 @@ func (s *Sync) pushEntries(ctx context.Context, lead *leadership, entries []stor
 			if err := s.store.Settle(settled); err != nil {
 				return fatal(err)
 			}
-			c, settled = chunk{}, nil
+			c, settled, made = chunk{}, nil, nil
 			return nil
 		}
 		for _, e := range batch {
@@ -107,6 +113,9 @@ func (s *Sync) pushEntries(ctx context.Context, lead *leadership, entries []stor
 				}
 				c.writes = append(c.writes, write{change.Record{Key: e.Key, Rev: e.Newest, Value: rec.Value}})
 				c.rev, c.size = max(c.rev, e.Newest), c.size+size
+				if e.Replaced == 0 && !e.Unsure {
+					made = append(made, e)
+				}
 			}
 			s.config.Logger.Debug().Stringer("object", e.Key).Str("action", string(verdict.Action)).Str("reason", verdict.Reason).Msg("journal")
 			settled = append(settled, e)

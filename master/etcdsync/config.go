@@ -52,10 +52,12 @@ type Store interface {
 	Position() (change.Rev, error)
 	Kinds() ([]change.Kind, error)
 	Advance(beyond change.Epoch) error
+	AdvanceAfter(decide func() (beyond change.Epoch, err error)) error
 	Lead(leads bool) error
 	Mirror(store.Mirror) error
 	Between(do func() error) error
 	Journal() ([]store.Entry, error)
+	Doubt(entries []store.Entry) error
 	Settle(pushed []store.Entry) error
 	Keep() error
 	Meta(name string) ([]byte, error)
@@ -79,6 +81,8 @@ type Config struct {
 	Lead func(ctx context.Context) error
 	// Tell, if set, reports a change that people should know of as an Event; called while this master leads.
 	Tell func(reason, message string, warning bool)
+	// TellOf, if set, does the same about one object, which may be gone.
+	TellOf func(about change.Key, reason, message string)
 
 	Clock      clock.Source
 	Logger     zerolog.Logger

@@ -9,6 +9,7 @@
 //	meta         format, hash of the cluster's public keys, a value encrypted as Secrets are; written once
 //	epoch        newest term, and who won it
 //	election     who leads; ends with its lease
+//	terms/<n>    the position at which a term began
 //	position     newest revision, number of the last transaction
 //	objects/<kind>/<namespace>/<name>   write id 8, value; encrypted where bbolt's is
 //	refilling    there while the objects are not all there

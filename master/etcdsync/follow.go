@@ -36,6 +36,9 @@ func (s *Sync) follow(ctx context.Context, o overview) error {
 	}
 	theirs := merge.Side{Empty: o.meta == nil || o.refilling, Term: o.term.Number, Rev: o.position.Rev}
 	start := merge.Meet(mine, theirs, len(journal) > 0)
+	if start == merge.Resume && o.position.Seq < s.known().Seq {
+		start = merge.Refill // etcd was restored from a backup: it lacks more than the journal says
+	}
 	switch {
 	case o.refilling && (mine.Empty || foreign):
 		return errFilling

@@ -35,7 +35,11 @@ func (s *Sync) campaign(ctx context.Context, o overview, own change.Rev, start m
 	writes := []clientv3.Op{
 		clientv3.OpPut(l.election(), encode(self), clientv3.WithLease(lease)),
 		clientv3.OpPut(l.epoch(), encode(term{Number: number, Owner: s.id})),
+		clientv3.OpPut(l.takenOver(number), encode(o.position)),
 		clientv3.OpPut(l.position(), encode(next)),
+	}
+	if number > keptTerms {
+		writes = append(writes, clientv3.OpDelete(l.takenOver(number-keptTerms)))
 	}
 	if o.meta == nil {
 		conditions = append(conditions, unchanged(l.meta(), 0))
@@ -58,7 +62,8 @@ func (s *Sync) campaign(ctx context.Context, o overview, own change.Rev, start m
 		return false, nil
 	}
 	next.mod = answer.Header.Revision
-	lead := &leadership{term: number, election: answer.Header.Revision, lease: lease, ends: ends}
+	lead := &leadership{election: answer.Header.Revision, lease: lease, ends: ends}
+	lead.term.Store(number)
 	return true, s.begin(ctx, lead, change.Epoch{Term: number - 1, Start: change.MaxStart}, next, fill)
 }
 
@@ -84,15 +89,15 @@ func (s *Sync) begin(ctx context.Context, lead *leadership, beyond change.Epoch,
 	if err := s.store.Advance(beyond); err != nil {
 		return fatal(err)
 	}
-	if lead.term == 0 {
-		lead.term = s.store.Epoch().Term
+	if lead.term.Load() == 0 {
+		lead.term.Store(s.store.Epoch().Term)
 	}
 	if err := s.setRole(roleLeader); err != nil {
 		return err
 	}
 	work, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	lead.stop, lead.done = stop, make(chan struct{})
-	self := leader{Master: s.self(), Term: lead.term}
+	self := leader{Master: s.self(), Term: lead.term.Load()}
 	s.mu.Lock()
 	s.lead, s.leader, s.position, s.refill, s.state = lead, &self, p, fill, CatchingUp
 	if lead.election == 0 {
@@ -102,7 +107,7 @@ func (s *Sync) begin(ctx context.Context, lead *leadership, beyond change.Epoch,
 	if err := s.store.Lead(true); err != nil {
 		return fatal(err)
 	}
-	s.config.Logger.Info().Uint32("term", lead.term).Stringer("epoch", s.store.Epoch()).Msg("this master leads")
+	s.config.Logger.Info().Uint32("term", lead.term.Load()).Stringer("epoch", s.store.Epoch()).Msg("this master leads")
 	s.markReady()
 	go func() {
 		defer close(lead.done)
@@ -149,6 +154,8 @@ func (s *Sync) stepDown(why string) error { return s.stopLeading(why, true) }
 // stopLeading refuses further writes, and ends the loops of the leader. for good says that this master does not go on
 // leading when it starts again without etcd.
 func (s *Sync) stopLeading(why string, forGood bool) error {
+	s.stopping.Lock()
+	defer s.stopping.Unlock()
 	s.mu.Lock()
 	lead := s.lead
 	s.lead, s.refill = nil, false
@@ -165,7 +172,7 @@ func (s *Sync) stopLeading(why string, forGood bool) error {
 	err = errors.Join(err, lead.err)
 	if forGood {
 		err = errors.Join(err, s.setRole(roleFollower))
-		s.config.Logger.Warn().Uint32("term", lead.term).Str("why", why).Msg("this master leads no more")
+		s.config.Logger.Warn().Uint32("term", lead.term.Load()).Str("why", why).Msg("this master leads no more")
 	}
 	if err != nil {
 		return fatal(err)
@@ -176,7 +183,7 @@ func (s *Sync) stopLeading(why string, forGood bool) error {
 // checkYield stops leading in time if that is what this master does when it is cut off.
 func (s *Sync) checkYield(now clock.Now) error {
 	lead := s.leading()
-	if lead == nil || s.config.CutOff != CutOffYield || !now.Add(yieldMargin).Reached(lead.ends) {
+	if lead == nil || !now.Add(yieldMargin).Reached(s.lease(lead)) {
 		return nil
 	}
 	return s.stepDown("etcd is away and the lease ends (--when-cut-off yield)")
@@ -185,8 +192,11 @@ func (s *Sync) checkYield(now clock.Now) error {
 // resume goes on leading when etcd answers again, or for the first time.
 func (s *Sync) resume(ctx context.Context, lead *leadership, o overview) error {
 	foreign := o.leader != nil && o.leader.ID != s.id
+	s.mu.Lock()
+	election := lead.election
+	s.mu.Unlock()
 	switch {
-	case o.term.Number > lead.term, foreign && o.term.Number == lead.term, o.term.Number == lead.term && o.term.Owner != s.id:
+	case o.term.Number > lead.term.Load(), foreign && o.term.Number == lead.term.Load(), o.term.Number == lead.term.Load() && o.term.Owner != s.id:
 		s.setLeader(o.leader)
 		if err := s.stepDown(fmt.Sprintf("another master has led in term %d", o.term.Number)); err != nil {
 			return err
@@ -194,14 +204,14 @@ func (s *Sync) resume(ctx context.Context, lead *leadership, o overview) error {
 		return s.follow(ctx, o)
 	case foreign:
 		return fmt.Errorf("etcd has gone back in time, to term %d, and the master %s leads there", o.term.Number, o.leader.Name)
-	case o.meta == nil, o.term.Number < lead.term, o.refilling && !s.refills(), o.position.Seq < s.known().Seq:
+	case o.meta == nil, o.term.Number < lead.term.Load(), o.refilling && !s.refills(), o.position.Seq < s.known().Seq:
 		// Wiped, or restored from an old backup: all of it comes from here, in a term that is newer than both.
 		if err := s.stopLeading("etcd has lost what it had; a new term begins", false); err != nil {
 			return err
 		}
 		return s.follow(ctx, o)
 	}
-	if o.leader == nil || o.election != lead.election {
+	if o.leader == nil || o.election != election {
 		if err := s.reclaim(ctx, lead, o); err != nil {
 			return err
 		}
@@ -209,7 +219,7 @@ func (s *Sync) resume(ctx context.Context, lead *leadership, o overview) error {
 	s.mu.Lock()
 	s.position = o.position
 	s.state = CatchingUp
-	s.leader = &leader{Master: s.self(), Term: lead.term}
+	s.leader = &leader{Master: s.self(), Term: lead.term.Load()}
 	s.mu.Unlock()
 	return s.work(ctx, lead)
 }
@@ -225,7 +235,7 @@ func (s *Sync) reclaim(ctx context.Context, lead *leadership, o overview) error 
 	defer cancel()
 	answer, err := s.client.Txn(asked).
 		If(unchanged(l.election(), o.election), unchanged(l.epoch(), o.term.mod)).
-		Then(clientv3.OpPut(l.election(), encode(leader{Master: s.self(), Term: lead.term}), clientv3.WithLease(lease))).Commit()
+		Then(clientv3.OpPut(l.election(), encode(leader{Master: s.self(), Term: lead.term.Load()}), clientv3.WithLease(lease))).Commit()
 	if err != nil {
 		return explain(err)
 	}
@@ -241,6 +251,7 @@ func (s *Sync) reclaim(ctx context.Context, lead *leadership, o overview) error 
 
 // work catches up and then keeps the lease, until something is wrong.
 func (s *Sync) work(ctx context.Context, lead *leadership) error {
+	s.syncedNext = clock.Now{}
 	caught := make(chan error, 1)
 	catching, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -329,8 +329,20 @@ func TestTakeOver(t *testing.T) {
 			t.Errorf("%s is %s", name, got)
 		}
 	}
-	if got := len(e.dump("/skerry/test/conflicts/")); got != 2 {
-		t.Errorf("%d conflicts: %q", got, e.dump("/skerry/test/conflicts/"))
+	conflicts, err := b.sync.Conflicts(t.Context())
+	if err != nil || len(conflicts) != 2 {
+		t.Fatalf("conflicts: %+v, %v", conflicts, err)
+	}
+	if c, found, err := b.sync.Conflict(t.Context(), conflicts[0].ID); !found || err != nil || c.Key != key("both") || string(c.Value) != "a" || c.Master != "a" || c.Reason != "another master has written it since" {
+		t.Errorf("the first conflict is %+v", c)
+	}
+	if c := conflicts[1]; c.Key != key("o9") || !c.Deleted {
+		t.Errorf("the second conflict is %+v", c)
+	}
+	for _, want := range []bool{true, false} {
+		if found, err := a.sync.Forget(t.Context(), conflicts[0].ID); found != want || err != nil {
+			t.Errorf("forgetting: %t, %v", found, err)
+		}
 	}
 	if got := e.dump("/skerry/test/returned/"); len(got) != 0 {
 		t.Errorf("not taken in: %q", got)

@@ -100,9 +100,25 @@ func (s *Sync) Brokers() []string {
 // tend does what a leader does now and then: it says how far it has come, and takes in what masters that led before
 // have brought back. What fails is done the next time.
 func (s *Sync) tend(ctx context.Context, lead *leadership) {
-	if err := s.enrol(ctx, lead.lease); err != nil {
+	s.mu.Lock()
+	election := lead.election
+	s.mu.Unlock()
+	ctx, cancel := ask(ctx) // all of it: the lease has to be kept meanwhile
+	defer cancel()
+	o, err := s.read(ctx)
+	if err == nil && o.election < election { // a term that was raised meanwhile makes it newer
+		s.goAway(errLost)
+		return
+	}
+	if err == nil {
+		err = s.enrol(ctx, lead.lease)
+	}
+	if err != nil {
 		s.config.Logger.Warn().Err(err).Msg("not enrolled as a master")
 		return
+	}
+	if err := s.noteSynced(ctx, lead); err != nil {
+		s.config.Logger.Warn().Err(err).Msg("edgectl fleet shows this site as older than it is")
 	}
 	if err := s.ShareKeys(ctx); err != nil {
 		s.config.Logger.Warn().Err(err).Msg("the wrapped keys are not in etcd as they should be; it is tried again")

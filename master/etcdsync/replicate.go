@@ -24,7 +24,7 @@ func (s *Sync) Replicate(ctx context.Context, epoch change.Epoch, batch store.Ba
 	lost := lead != nil && lead.lost
 	s.mu.Unlock()
 	switch {
-	case lead == nil || lost || epoch.Term != lead.term:
+	case lead == nil || lost || epoch.Term != lead.term.Load():
 		s.wake()
 		return store.ErrNotLeader
 	case s.config.CutOff == CutOffYield && s.config.Clock().Reached(s.lease(lead)):
@@ -38,9 +38,10 @@ func (s *Sync) Replicate(ctx context.Context, epoch change.Epoch, batch store.Ba
 	}
 	bounded, cancel := ask(ctx)
 	defer cancel()
+	away := store.ErrAway
 	for _, chunk := range writes {
 		err := s.put(bounded, lead, chunk)
-		if fenced := (*fencedError)(nil); errors.As(err, &fenced) && fenced.term > lead.term {
+		if fenced := (*fencedError)(nil); errors.As(err, &fenced) && fenced.term > lead.term.Load() {
 			s.lose(lead)
 			return fmt.Errorf("%w: another master leads in term %d", store.ErrNotLeader, fenced.term)
 		}
@@ -49,8 +50,12 @@ func (s *Sync) Replicate(ctx context.Context, epoch change.Epoch, batch store.Ba
 		}
 		if err != nil {
 			s.goAway(err)
-			return store.ErrAway
+			if !errors.As(err, new(*fencedError)) {
+				away = store.ErrUnsure
+			}
+			return away
 		}
+		away = store.ErrUnsure // a part of the batch is there
 	}
 	s.mu.Lock()
 	clear(s.retracted)

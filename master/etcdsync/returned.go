@@ -21,9 +21,12 @@ type brought struct {
 	Replaced  change.Rev  `json:"replaced,string"`
 	Newest    change.Rev  `json:"newest,string"`
 	User      bool        `json:"user"`
+	Unsure    bool        `json:"unsure,omitempty"`
 	Deleted   bool        `json:"deleted,omitempty"`
 	Value     []byte      `json:"value,omitempty"` // encrypted if the kind is
 	Master    string      `json:"master"`          // host name of who wrote it
+	By        string      `json:"by,omitempty"`    // who had it written,
+	At        int64       `json:"at,omitempty"`    // and when: store.Entry
 	// Of a conflict: why it lost, and when that was found.
 	Reason string    `json:"reason,omitempty"`
 	Found  time.Time `json:"found,omitzero"`
@@ -40,16 +43,24 @@ func (b brought) name() string {
 
 // offer puts the writes that somebody wanted and that etcd has not got where the leader finds them.
 func (s *Sync) offer(ctx context.Context, journal []store.Entry) error {
+	if len(journal) == 0 {
+		return nil
+	}
+	sure, err := s.arrivedNothing(ctx)
+	if err != nil {
+		return err
+	}
 	view := s.store.View()
 	offered := 0
 	for _, e := range journal {
+		e.Unsure = e.Unsure && !sure
 		if !e.User {
 			continue // the leader's controllers have decided anew, nodes report again
 		}
 		rec, there := view.Get(e.Key)
 		rec.Key = e.Key
 		b := brought{Kind: e.Key.Kind, Namespace: e.Key.Namespace, Name: e.Key.Name, Replaced: e.Replaced, Newest: e.Newest,
-			User: true, Deleted: !there, Master: s.described.Name}
+			User: true, Unsure: e.Unsure, Deleted: !there, Master: s.described.Name, By: e.By, At: e.At}
 		if there {
 			b.Value = s.store.SealValue(rec)
 		}
@@ -61,11 +72,30 @@ func (s *Sync) offer(ctx context.Context, journal []store.Entry) error {
 		}
 		offered++
 	}
-	if len(journal) > 0 {
-		s.config.Logger.Warn().Int("objects", len(journal)).Int("handed_over", offered).
-			Msg("another master has led meanwhile: what users wrote here is handed over to it, the rest is decided anew")
-	}
+	s.config.Logger.Warn().Int("objects", len(journal)).Int("handed_over", offered).
+		Msg("another master has led meanwhile: what users wrote here is handed over to it, the rest is decided anew")
 	return nil
+}
+
+// arrivedNothing reports whether the next term began where this master's last sure write was: then no write of which
+// nothing was heard has arrived in between.
+func (s *Sync) arrivedNothing(ctx context.Context) (bool, error) {
+	own, err := s.store.Position()
+	if err != nil {
+		return false, fatal(err)
+	}
+	asked, cancel := ask(ctx)
+	defer cancel()
+	answer, err := s.client.Get(asked, s.layout.takenOver(own.Epoch().Term+1),
+		clientv3.WithRange(clientv3.GetPrefixRangeEnd(s.layout.terms())), clientv3.WithLimit(1))
+	if err != nil {
+		return false, explain(err)
+	}
+	for _, kv := range answer.Kvs {
+		began, err := decode[position](string(kv.Key), kv.Value)
+		return err == nil && began.Seq == s.known().Seq, err
+	}
+	return false, nil
 }
 
 // takeReturned judges what other masters have brought back, oldest first: it is written here if nobody has written the
@@ -95,7 +125,7 @@ func (s *Sync) takeReturned(ctx context.Context) error {
 
 // settle deals with one. It may be repeated.
 func (s *Sync) settle(ctx context.Context, at string, b brought) error {
-	w := merge.Write{Entry: store.Entry{Key: b.key(), Replaced: b.Replaced, Newest: b.Newest, User: b.User}}
+	w := merge.Write{Entry: store.Entry{Key: b.key(), Replaced: b.Replaced, Newest: b.Newest, User: b.User, Unsure: b.Unsure}}
 	if !b.Deleted {
 		value, err := s.store.OpenValue(w.Key, b.Value)
 		if err != nil {
@@ -122,14 +152,16 @@ func (s *Sync) settle(ctx context.Context, at string, b brought) error {
 			b.Reason, b.Found = verdict.Reason, s.config.Clock().Wall.UTC()
 			ops = append(ops, clientv3.OpPut(s.layout.conflicts()+b.name(), encode(b)))
 		}
-		if verdict.Action == merge.Conflict {
-			s.metrics.conflicts.Inc()
-			s.tell("WriteConflict", fmt.Sprintf("What was written to %s on %s while it was cut off has lost: %s. It is kept; see edgectl conflicts.", w.Key, b.Master, b.Reason), true)
-		}
 		break
 	}
 	asked, cancel := ask(ctx)
 	defer cancel()
-	_, err := s.client.Txn(asked).Then(ops...).Commit()
-	return explain(err)
+	if _, err := s.client.Txn(asked).Then(ops...).Commit(); err != nil {
+		return explain(err)
+	}
+	if b.Reason == "" {
+		return nil
+	}
+	s.tellOfConflict(b)
+	return s.boundConflicts(ctx)
 }

@@ -33,7 +33,7 @@ func (s *Sync) Status() Status {
 		out.Leader, out.Term = &who, s.leader.Term
 	}
 	if s.lead != nil {
-		out.Term = s.lead.term
+		out.Term = s.lead.term.Load()
 	}
 	return out
 }
@@ -99,6 +99,9 @@ func (s *Sync) noteAway(err error) error {
 	}
 	if lead != nil {
 		if first {
+			if err := s.store.SetMeta(metaSeen, []byte(encode(s.known()))); err != nil {
+				return err
+			}
 			s.tell("EtcdAway", "etcd is away: the master goes on and keeps a journal of what etcd has not got. "+err.Error(), true)
 		}
 		return s.countBehind()

@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"math/big"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/skerry-edge/skerry/master/change"
 	"github.com/skerry-edge/skerry/protocol/clock"
@@ -39,6 +41,7 @@ const (
 const (
 	metaID   = "etcd id"   // of this master
 	metaRole = "etcd role" // what it was last; nothing: it has never met etcd
+	metaSeen = "etcd seen" // the position that was sure when etcd went away last
 )
 
 // Roles. Only a master that was not a follower leads without etcd after its restart.
@@ -59,6 +62,8 @@ type Sync struct {
 	ready     chan struct{}    // closed when the store has a state to show
 	kick      chan struct{}    // makes Run look at etcd
 
+	stopping sync.Mutex // one stopLeading at a time
+
 	mu        sync.Mutex
 	state     State
 	lead      *leadership // nil: this master does not lead
@@ -72,17 +77,18 @@ type Sync struct {
 	behind    int      // entries of the journal, as last counted
 	// emptySince is when a follower found that etcd had lost its state.
 	emptySince clock.Now
-	met        bool     // etcd has answered in this run
-	keysThere  KeyState // the wrapped keys that etcd has
-	told       string   // the last problem that was logged
+	met        bool      // etcd has answered in this run
+	syncedNext clock.Now // when the mark of it is renewed; Run's
+	keysThere  KeyState  // the wrapped keys that etcd has
+	told       string    // the last problem that was logged
 
 	metrics metrics
 }
 
 // leadership is one time of leading.
 type leadership struct {
-	term     uint32
-	election int64 // etcd's revision of this master's key; 0: it has to be taken again
+	term     atomic.Uint32 // Raise changes it
+	election int64         // etcd's revision of this master's key; 0: it has to be taken again
 	lease    clientv3.LeaseID
 	ends     clock.Now // the lease, at the earliest
 	lost     bool      // another master leads; Run ends this one's leading
@@ -121,6 +127,13 @@ func (s *Sync) Attach(local Store, identity string, self Master) error {
 		return fmt.Errorf("name this master: %w", err)
 	}
 	s.id = string(id)
+	seen, err := local.Meta(metaSeen)
+	if err == nil && seen != nil {
+		s.position, err = decode[position](metaSeen, seen)
+	}
+	if err != nil {
+		return fmt.Errorf("read what etcd had: %w", err)
+	}
 	s.described.ID = s.id
 	return s.register()
 }
@@ -131,6 +144,16 @@ func (s *Sync) Ready() <-chan struct{} { return s.ready }
 // Run follows and leads until ctx ends. Its error is one that a restart may mend.
 func (s *Sync) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, s.end()) }()
+	parts, ctx := errgroup.WithContext(ctx)
+	if s.config.CutOff == CutOffYield {
+		parts.Go(func() error { return s.watchLease(ctx) })
+	}
+	parts.Go(func() error { return s.loop(ctx) })
+	return parts.Wait()
+}
+
+// loop attempts until ctx ends, with pauses.
+func (s *Sync) loop(ctx context.Context) error {
 	pause := firstPause
 	for {
 		began := s.config.Clock()
@@ -170,25 +193,30 @@ func jitter(d time.Duration) time.Duration {
 	return d/2 + time.Duration(n.Int64())
 }
 
-// wait passes the time until the next attempt; a leader that yields stops meanwhile.
+// wait passes the time until the next attempt.
 func (s *Sync) wait(ctx context.Context, pause time.Duration) error {
-	until := s.config.Clock().Add(pause)
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-s.leadEnded():
+		return s.stepDown("the loops of the leader have ended")
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+// watchLease stops leading in time, whatever else is waited for.
+func (s *Sync) watchLease(ctx context.Context) error {
+	ticker := time.NewTicker(yieldMargin / 20)
+	defer ticker.Stop()
 	for {
-		now := s.config.Clock()
-		if err := s.checkYield(now); err != nil {
-			return err
-		}
-		if now.Reached(until) {
-			return nil
-		}
-		timer := time.NewTimer(min(until.Since(now), time.Second/4))
 		select {
-		case <-timer.C:
-		case <-s.leadEnded():
-			timer.Stop()
-			return s.stepDown("the loops of the leader have ended")
+		case <-ticker.C:
+			if err := s.checkYield(s.config.Clock()); err != nil {
+				return err
+			}
 		case <-ctx.Done():
-			timer.Stop()
 			return nil
 		}
 	}

@@ -47,6 +47,8 @@ type Config struct {
 	Settings message.Settings // for every node whose link is not metered; both must be set
 	// Brokers, if set, are the embedded brokers of all masters, for nodes to choose from; it answers at once.
 	Brokers func() []string
+	// Outranked, if set, is told of an epoch that a node has seen and that is higher than this master's; it must not block.
+	Outranked func(change.Epoch)
 	// Sign signs the leader's announcements; nil: they are not signed.
 	Sign   func([]byte) []byte
 	Frames Frames // nil: frames are dropped

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"net"
 	"slices"
+	"sync/atomic"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -30,7 +31,7 @@ func (s *Server) meetEtcd(ctx context.Context, files *bolt.Config) error {
 	}
 	config := etcdsync.Config{
 		Server: server, Cluster: s.config.Cluster, CutOff: etcdsync.CutOff(s.config.Etcd.CutOff),
-		Lead: s.lead, Tell: s.tellEtcd, Keys: sharedKeys{s}, Clock: daemon.Clock, Logger: s.daemon.Log, Registerer: s.daemon.Registry,
+		Lead: s.lead, Tell: s.tellEtcd, TellOf: s.tellOf, Keys: sharedKeys{s}, Clock: daemon.Clock, Logger: s.daemon.Log, Registerer: s.daemon.Registry,
 	}
 	if err := s.obtainKeys(ctx, config); err != nil {
 		return err
@@ -47,6 +48,25 @@ func (s *Server) brokers() []string {
 	}
 	all := s.sync.Brokers()
 	return all[:min(len(all), message.MaxBrokers)]
+}
+
+// outranked is what happens when a node has seen a higher epoch; nil: a person is told what to do.
+func (s *Server) outranked(ctx context.Context) func(change.Epoch) {
+	if s.sync == nil {
+		return nil
+	}
+	var busy atomic.Bool
+	return func(seen change.Epoch) {
+		if ctx.Err() != nil || !busy.CompareAndSwap(false, true) {
+			return // the node says it again
+		}
+		go func() {
+			defer busy.Store(false)
+			if err := s.sync.Raise(seen); err != nil {
+				s.daemon.Log.Warn().Err(err).Stringer("epoch", seen).Msg("a node has seen a higher epoch than this master's")
+			}
+		}()
+	}
 }
 
 // attachEtcd joins store and etcd, and says what the API tells of the masters; nil: there is no etcd.
@@ -115,25 +135,39 @@ func (id identity) fingerprint() string {
 
 // tellEtcd records what happens with etcd as an Event of the namespace kube-system.
 func (s *Server) tellEtcd(reason, message string, warning bool) {
-	view := s.store.View()
-	rec, ok := view.Get(resource.Namespaces.Key("", "kube-system"))
-	if !ok {
-		return
+	kind := corev1.EventTypeNormal
+	if warning {
+		kind = corev1.EventTypeWarning
 	}
-	meta, err := resource.Meta(rec.Value)
+	s.recordEvent(resource.Namespaces, resource.Namespaces.Key("", "kube-system"), kind, reason, message)
+}
+
+// tellOf records what happened to one object, as an Event of it; one that the API does not serve has none.
+func (s *Server) tellOf(key change.Key, reason, message string) {
+	view := s.store.View()
+	of := resource.ByKind(key.Kind)
+	_, there := view.Get(resource.Namespaces.Key("", key.Namespace))
+	if of == nil || key.Namespace != "" && !there {
+		of, message = resource.Namespaces, key.String()+": "+message
+		key = resource.Namespaces.Key("", "kube-system")
+	}
+	s.recordEvent(of, key, corev1.EventTypeWarning, reason, message)
+}
+
+// recordEvent records an Event about an object, which may be gone.
+func (s *Server) recordEvent(of *resource.Resource, key change.Key, kind, reason, message string) {
+	view := s.store.View()
+	about := of.Reference(key.Namespace, key.Name, "")
+	if rec, ok := view.Get(key); ok {
+		if meta, err := resource.Meta(rec.Value); err == nil {
+			about.UID = meta.UID
+		}
+	}
+	write, err := resource.RecordEvent(view, resource.Occurrence{
+		About: about, Type: kind, Reason: reason, Message: message, Component: "skerry-master", Host: s.host,
+	}, daemon.Clock().Wall)
 	if err == nil {
-		kind := corev1.EventTypeNormal
-		if warning {
-			kind = corev1.EventTypeWarning
-		}
-		var write change.Change
-		write, err = resource.RecordEvent(view, resource.Occurrence{
-			About: resource.Namespaces.Reference("", "kube-system", meta.UID), Type: kind, Reason: reason, Message: message,
-			Component: "skerry-master", Host: s.host,
-		}, daemon.Clock().Wall)
-		if err == nil {
-			_, err = s.store.Commit(context.Background(), []change.Change{write})
-		}
+		_, err = s.store.Commit(context.Background(), []change.Change{write})
 	}
 	if err != nil {
 		s.daemon.Log.Warn().Err(err).Str("reason", reason).Msg("event not recorded")

@@ -39,9 +39,8 @@ func (s *Server) lead(ctx context.Context) error {
 		Store: s.store, Bus: s.bus, Topics: s.topics, Run: run, Master: s.host, Settings: s.config.settings(),
 		Cluster: s.config.Cluster, Key: s.id.keys.Exchange,
 		Sign:    func(message []byte) []byte { return s.id.sign(message) },
-		Advance: s.advance(),
-		Brokers: s.brokers,
-		Frames:  s.mux, Clock: s.loops.link.Clock(daemon.Clock), Rand: rand.Reader, Logger: s.daemon.Log, Registerer: metrics,
+		Advance: s.advance(), Outranked: s.outranked(ctx), Brokers: s.brokers,
+		Frames: s.mux, Clock: s.loops.link.Clock(daemon.Clock), Rand: rand.Reader, Logger: s.daemon.Log, Registerer: metrics,
 	})
 	joining := enroll.New(enroll.Config{
 		Store: s.store, Bus: s.bus, Topics: s.topics, Cluster: s.config.Cluster, Key: s.id.keys.Exchange, Run: run,

@@ -131,7 +131,7 @@ func (s *Server) assemble() (err error) {
 		Ready:  func() error { _, err := s.daemon.Health.Ready(); return err },
 		Tokens: s.tokens, MasterJoins: s.tokens, Recovery: s.saver,
 		Broker:  brokerAccess{s.store, s.id},
-		Masters: leader,
+		Masters: leader, Conflicts: s.conflicts(),
 		Streams: s.mux, StreamKeepAlive: s.config.Heartbeat, StreamPatience: s.config.NodeTimeout,
 	})
 	return err

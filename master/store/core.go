@@ -101,6 +101,10 @@ func (c *Core) Begin(epoch change.Epoch) {
 	defer c.mu.Unlock()
 	c.last = epoch.First()
 	c.blocks = append(c.blocks, block{epoch: epoch, first: c.last, last: c.last})
+	if c.tip.rev == 0 { // a new store that followed: no client shall ever see revision 0
+		c.tip.rev = c.last
+		c.view.Store(c.view.Load().with(c.tip, nil))
+	}
 }
 
 // Check says whether changes can be committed together at all, and whether they are to volatile kinds.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/skerry-edge/skerry/master/change"
 )
@@ -16,6 +17,8 @@ var (
 	ErrClosed    = errors.New("the store is closed")
 	// ErrAway is a Replicator's answer when etcd can't be reached: the write is journaled and goes on.
 	ErrAway = errors.New("etcd is away")
+	// ErrUnsure is an ErrAway after which nobody knows yet whether etcd has got the write.
+	ErrUnsure = fmt.Errorf("%w, and may have got the write", ErrAway)
 )
 
 // Store is the state of the cluster. All methods may be called from several goroutines.

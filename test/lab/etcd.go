@@ -1,8 +1,9 @@
 package lab
 
 import (
+	"bytes"
 	"context"
-	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -74,14 +75,48 @@ func (e *Etcd) Kill() {
 
 // Has reports whether it has a key.
 func (e *Etcd) Has(key string) bool {
-	ask := `{"key":"` + base64.StdEncoding.EncodeToString([]byte(key)) + `","count_only":true}`
-	answer, err := http.Post(e.URL+"/v3/kv/range", "application/json", strings.NewReader(ask))
-	if err != nil {
-		return false
+	answer, err := e.ask("range", key, "")
+	return err == nil && len(answer.Kvs) > 0
+}
+
+// Dump is all below a prefix; nothing if etcd does not answer.
+func (e *Etcd) Dump(prefix string) map[string][]byte {
+	answer, _ := e.ask("range", prefix, end(prefix))
+	out := map[string][]byte{}
+	for _, kv := range answer.Kvs {
+		out[string(kv.Key)] = kv.Value
 	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(answer.Body, 4096))
-	return err == nil && strings.Contains(string(text), `"count"`)
+	return out
+}
+
+// Wipe deletes all below a prefix.
+func (e *Etcd) Wipe(prefix string) error {
+	_, err := e.ask("deleterange", prefix, end(prefix))
+	return err
+}
+
+// end is behind all that begin with a prefix.
+func end(prefix string) string { return prefix[:len(prefix)-1] + string(prefix[len(prefix)-1]+1) }
+
+type etcdAnswer struct {
+	Kvs []struct{ Key, Value []byte }
+}
+
+// ask uses etcd's HTTP gateway.
+func (e *Etcd) ask(what, from, to string) (answer etcdAnswer, err error) {
+	question, err := json.Marshal(map[string][]byte{"key": []byte(from), "range_end": []byte(to)})
+	if err != nil {
+		return answer, err
+	}
+	reply, err := http.Post(e.URL+"/v3/kv/"+what, "application/json", bytes.NewReader(question))
+	if err != nil {
+		return answer, err
+	}
+	defer reply.Body.Close()
+	if reply.StatusCode != http.StatusOK {
+		return answer, fmt.Errorf("etcd answers %s", reply.Status)
+	}
+	return answer, json.NewDecoder(io.LimitReader(reply.Body, 64<<20)).Decode(&answer)
 }
 
 // freeAddress is one of loopback that was free a moment ago.

@@ -42,6 +42,8 @@ func Judge(w Write, held change.Record, term uint32) Verdict {
 		return Verdict{Push, "no other master has led"}
 	case !w.User:
 		return Verdict{Drop, "it was nobody's will, and the present leader decides anew"}
+	case !held.Exists() && w.Replaced == 0 && w.Unsure:
+		return Verdict{Conflict, "another master may have deleted it since"}
 	case held.Rev == w.Replaced:
 		return Verdict{Push, "nobody has written it since"}
 	case held.Exists() && held.Rev.Epoch().Term == ours:

@@ -18,8 +18,9 @@ import (
 //
 //	kind 00 namespace 00 name → crc 4, replaced 8, newest 8, flags 1, then, where a user wrote it: time 8, reason
 const (
-	entrySize = revSize + revSize + 1
-	userFlag  = 1
+	entrySize  = revSize + revSize + 1
+	userFlag   = 1
+	unsureFlag = 2
 
 	maxBy = 200 // bytes of the reason
 )
@@ -33,6 +34,9 @@ func putEntry(b *bbolt.Bucket, e store.Entry) error {
 	flags := []byte{0}
 	if e.User {
 		flags[0] = userFlag
+	}
+	if e.Unsure {
+		flags[0] |= unsureFlag
 	}
 	content := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, uint64(e.Replaced)), uint64(e.Newest))
 	said := append(binary.BigEndian.AppendUint64(nil, uint64(e.At)), e.By[:min(len(e.By), maxBy)]...)
@@ -50,6 +54,7 @@ func parseEntry(key, stored []byte) (store.Entry, error) {
 		Replaced: change.Rev(binary.BigEndian.Uint64(content)),
 		Newest:   change.Rev(binary.BigEndian.Uint64(content[revSize:])),
 		User:     content[2*revSize]&userFlag != 0,
+		Unsure:   content[2*revSize]&unsureFlag != 0,
 	}
 	if said := content[entrySize:]; len(said) >= revSize {
 		e.At, e.By = int64(binary.BigEndian.Uint64(said)), string(said[revSize:])
@@ -66,8 +71,8 @@ func eachEntry(tx *bbolt.Tx, yield func(key, stored []byte) error) error {
 	return b.ForEach(yield)
 }
 
-// journal notes the objects of a batch that the other store has not got.
-func (s *Store) journal(tx *bbolt.Tx, batch store.Batch) error {
+// journal notes the objects of a batch that the other store has not got, or may have.
+func (s *Store) journal(tx *bbolt.Tx, batch store.Batch, unsure bool) error {
 	b, err := tx.CreateBucketIfNotExists(journalBucket)
 	if err != nil {
 		return err
@@ -80,7 +85,7 @@ func (s *Store) journal(tx *bbolt.Tx, batch store.Batch) error {
 					return err
 				}
 			}
-			entry.Newest = e.Rev
+			entry.Newest, entry.Unsure = e.Rev, entry.Unsure || unsure
 			if s.config.UserWrite == nil || s.config.UserWrite(e) {
 				entry.User, entry.By = true, commit.Reason
 				if s.config.Clock != nil {
@@ -138,7 +143,7 @@ func (s *Store) Settle(pushed []store.Entry) error {
 			if err != nil {
 				return err
 			}
-			if entry.Newest == p.Newest {
+			if entry.Newest == p.Newest { // it was not written again
 				err = b.Delete(key)
 			} else {
 				entry.Replaced = p.Newest
@@ -152,6 +157,32 @@ func (s *Store) Settle(pushed []store.Entry) error {
 	})
 	if err != nil {
 		return fmt.Errorf("settle the journal: %w", closedError(s.diskError(err)))
+	}
+	return nil
+}
+
+// Doubt notes that the other store may get these entries now, whatever is heard of it.
+func (s *Store) Doubt(entries []store.Entry) error {
+	err := s.update(func(tx *bbolt.Tx) error {
+		b := tx.Bucket(journalBucket)
+		for _, e := range entries {
+			key := journalKey(e.Key)
+			if b == nil || b.Get(key) == nil {
+				continue
+			}
+			entry, err := parseEntry(key, b.Get(key))
+			if err != nil {
+				return err
+			}
+			entry.Unsure = true
+			if err := putEntry(b, entry); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("note what is pushed: %w", closedError(s.diskError(err)))
 	}
 	return nil
 }

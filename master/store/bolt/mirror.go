@@ -31,6 +31,17 @@ func (s *Store) Between(do func() error) error {
 	}
 }
 
+// AdvanceAfter is Advance between two batches, beyond what decide says there: no write comes in between.
+func (s *Store) AdvanceAfter(decide func() (beyond change.Epoch, err error)) error {
+	return s.Between(func() error {
+		beyond, err := decide()
+		if err != nil || beyond.Less(s.core.Epoch()) {
+			return err
+		}
+		return s.begin(beyond.Next())
+	})
+}
+
 // Lead says whether this master's own writes are taken. It returns when what was being written is done.
 func (s *Store) Lead(leads bool) error {
 	if !leads {

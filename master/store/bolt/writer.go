@@ -173,10 +173,11 @@ func (s *Store) persist(applied []pending) error {
 		return s.broken
 	}
 	last := batch.Commits[len(batch.Commits)-1].Rev
-	away := false
+	away, unsure := false, false
 	if s.config.Replicator != nil {
 		err := s.config.Replicator.Replicate(s.life, s.core.Epoch(), batch)
-		if away = errors.Is(err, store.ErrAway); err != nil && !away {
+		away, unsure = errors.Is(err, store.ErrAway), errors.Is(err, store.ErrUnsure)
+		if err != nil && !away {
 			return fmt.Errorf("replicate up to revision %s: %w", last, err)
 		}
 	}
@@ -189,7 +190,7 @@ func (s *Store) persist(applied []pending) error {
 			}
 		}
 		if away {
-			if err := s.journal(tx, batch); err != nil {
+			if err := s.journal(tx, batch, unsure); err != nil {
 				return err
 			}
 		}
