@@ -28,7 +28,7 @@ func main() {
 }
 
 // own are the commands that kubectl does not have. It would look for plugins of these names before they are added.
-var own = []string{"token", "broker", "user", "backup", "restore", "recovery-key", "masters", "conflicts", "fleet"}
+var own = []string{"token", "broker", "user", "backup", "restore", "recovery-key", "masters", "conflicts", "fleet", "fence"}
 
 // mayBePlugin reports whether arguments can call a plugin: its name comes first.
 func mayBePlugin(args []string) bool {
