@@ -40,6 +40,7 @@ func (l *Link) grantPermits(now clock.Now) (next clock.Now, err error) {
 	if !l.elsewhere() {
 		l.permits.Alone(now)
 	}
+	l.permits.Apart(l.config.Apart != nil && l.config.Apart())
 	ended, next := l.permits.Expire(now)
 	if err := l.writeSlots(ended); err != nil {
 		return next, err
