@@ -136,6 +136,9 @@ func fill(dir string, backup *recovery.Reader, epoch string) error {
 	if err := backup.Bundle.Place(dir); err != nil {
 		return err
 	}
+	if err := backup.Info.Note(dir); err != nil {
+		return err
+	}
 	if err := write(filepath.Join(dir, epochFile), func(f *os.File) error {
 		_, err := f.WriteString(epoch + "\n")
 		return err

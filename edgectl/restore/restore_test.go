@@ -106,6 +106,10 @@ func (m made) whole(t *testing.T, store int) (term, start int) {
 		t.Errorf("the epoch is %q", got["epoch"])
 	}
 	delete(got, "epoch")
+	if note, err := recovery.ReadNote(m.Dir); err != nil || note.Rev != 77 {
+		t.Errorf("the note for the master: %+v, %v", note, err)
+	}
+	delete(got, recovery.NoteFile)
 	want := map[string]string{"cluster.pem": "keys", "secrets.key": "more keys", "state.db": strings.Repeat("s", store)}
 	if !maps.Equal(got, want) {
 		t.Errorf("restored were %v", slices.Sorted(maps.Keys(got)))

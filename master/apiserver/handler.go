@@ -70,6 +70,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == certificatesPath {
 			return s.serveCertificates(out, r, u, trail)
 		}
+		if node, ok := slotPath(r.URL.Path); ok {
+			return s.serveSlots(out, r, u, node, trail)
+		}
 		if r.URL.Path == backupsPath {
 			return s.serveBackups(out, r, u)
 		}

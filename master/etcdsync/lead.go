@@ -264,7 +264,8 @@ func (s *Sync) work(ctx context.Context, lead *leadership) error {
 		}
 		return err
 	}
-	tick := time.NewTicker(s.config.TTL / 4)
+	tick := time.NewTicker(s.config.TTL / ticks)
+	beats := 0
 	defer tick.Stop()
 	for {
 		if err := s.keepLease(ctx, lead); err != nil {
@@ -279,7 +280,7 @@ func (s *Sync) work(ctx context.Context, lead *leadership) error {
 			s.noteBack()
 			s.tend(ctx, lead)
 		case <-tick.C:
-			if finished {
+			if beats++; finished && beats%ticks == 0 {
 				s.tend(ctx, lead)
 			}
 		case <-s.kick:
@@ -290,7 +291,7 @@ func (s *Sync) work(ctx context.Context, lead *leadership) error {
 			if err := stop(nil); err != nil {
 				return err
 			}
-			return s.stepDown("the loops of the leader have ended")
+			return s.stopLeading("the loops of the leader have ended", false)
 		case <-ctx.Done():
 			return stop(nil)
 		}

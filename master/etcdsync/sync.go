@@ -167,7 +167,7 @@ func (s *Sync) loop(ctx context.Context) error {
 		if s.config.Clock().Since(began) > lastPause {
 			pause = firstPause
 		}
-		if err := s.noteAway(err); err != nil {
+		if err := s.noteAway(diagnose(ctx, s.config.Server, err)); err != nil {
 			return err
 		}
 		if err := s.wait(ctx, jitter(pause)); err != nil {
@@ -200,7 +200,7 @@ func (s *Sync) wait(ctx context.Context, pause time.Duration) error {
 	select {
 	case <-timer.C:
 	case <-s.leadEnded():
-		return s.stepDown("the loops of the leader have ended")
+		return s.stopLeading("the loops of the leader have ended", false)
 	case <-ctx.Done():
 	}
 	return nil

@@ -3,6 +3,7 @@ package nodelink
 import (
 	"time"
 
+	"github.com/skerry-edge/skerry/master/nodelink/desired"
 	"github.com/skerry-edge/skerry/master/resource"
 	"github.com/skerry-edge/skerry/protocol/clock"
 	"github.com/skerry-edge/skerry/protocol/message"
@@ -57,6 +58,7 @@ type line struct {
 	written   time.Duration // proven as it was last recorded
 	lookAt    clock.Now     // when to look for nodes that are overdue
 	overdue   bool          // there are some
+	told      bool          // users were told that it is down
 }
 
 // probe is what the master sends to itself.
@@ -119,6 +121,10 @@ func (l *Link) followLine(now clock.Now) {
 // turnLine notes that the line went up or down.
 func (l *Link) turnLine(now clock.Now, up bool) {
 	n := &l.line
+	if n.known && !up || n.told {
+		n.told = !up
+		l.tellLine(now, up)
+	}
 	n.known, n.up, n.changedAt = true, up, now
 	l.metrics.up.Set(0)
 	if up {
@@ -141,12 +147,13 @@ func (l *Link) recordLine() {
 // a node is given up or must have been, probes go out as often as commits, and at the end of its node-timeout: it
 // is given up only by a probe that was sent after that.
 func (l *Link) lookForOverdue(now clock.Now) (overdue bool, again clock.Now) {
-	interval, timeout := l.config.Settings.Heartbeat(), l.config.Settings.Timeout()
-	again = now.Add(interval)
+	again = now.Add(l.config.Settings.Heartbeat())
 	for name, s := range l.seen.nodes {
 		if name == resource.LinkName {
 			continue
 		}
+		settings := desired.Paced(l.config.Settings, s.Slow || l.paces.metered[name])
+		interval, timeout := settings.Heartbeat(), settings.Timeout()
 		heard := s.Heard()
 		if late := heard.Add(interval * 5 / 4); s.Online && !now.Reached(late) {
 			again = clock.Earliest(again, late)

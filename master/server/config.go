@@ -32,7 +32,10 @@ type Config struct {
 	// PodCIDR is what nodes get the subnets of their pods from.
 	PodCIDR netip.Prefix
 
+	// Heartbeat, NodeTimeout and SuspectTimeout hold for nodes whose link is not metered.
 	Heartbeat, NodeTimeout, SuspectTimeout time.Duration
+	// MassFailureWait is how long evictions are paused when too many nodes are silent at once; 0: they never are.
+	MassFailureWait time.Duration
 
 	// Etcd is where the state is kept besides the data directory; without endpoints: nowhere.
 	Etcd EtcdConfig
@@ -92,6 +95,8 @@ func (c *Config) Define(f *daemon.Flags) {
 		Usage: "how long a node may be silent before its pods are replaced"})
 	f.Duration(&c.SuspectTimeout, time.Second, daemon.Flag{Name: "suspect-timeout", Arg: "DURATION", Default: "15s",
 		Usage: "the same after the broker has reported the end of the node's connection; at least 1.5 heartbeat intervals"})
+	f.Duration(&c.MassFailureWait, 0, daemon.Flag{Name: "mass-failure-wait", Arg: "DURATION", Default: "5m",
+		Usage: "how long the pods of lost nodes stay when more than half of the nodes (or both of two) are silent at once; then one node is evicted each heartbeat interval; 0s: they don't stay"})
 }
 
 // Check looks for settings that contradict each other.

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -17,6 +18,7 @@ import (
 	"github.com/skerry-edge/skerry/master/enroll"
 	"github.com/skerry-edge/skerry/master/nodelink"
 	"github.com/skerry-edge/skerry/master/reconcile"
+	"github.com/skerry-edge/skerry/master/store"
 	"github.com/skerry-edge/skerry/protocol/daemon"
 )
 
@@ -24,8 +26,11 @@ import (
 // the first of its loops; it may be called again then. Each time is another run to the nodes, for the epoch is another.
 func (s *Server) lead(ctx context.Context) error {
 	if err := s.prepare(ctx); err != nil {
+		if errors.Is(err, store.ErrNotLeader) {
+			<-ctx.Done() // it leads no more
+		}
 		if ctx.Err() != nil {
-			return nil // it leads no more
+			return nil
 		}
 		return err
 	}
@@ -48,7 +53,7 @@ func (s *Server) lead(ctx context.Context) error {
 	})
 	runner, err := reconcile.New(reconcile.Config{
 		Store: s.store, Planners: planners(s.config, daemon.Clock()), Logger: s.daemon.Log,
-		Clock: s.loops.runner.Clock(daemon.Clock), Registerer: metrics,
+		Clock: s.loops.runner.Clock(daemon.Clock), Registerer: metrics, Observe: countEvictions(metrics),
 	})
 	if err != nil {
 		return err

@@ -450,6 +450,11 @@ func (d *device) Node() []byte {
 
 func (d *device) Readings() message.Readings { return message.Readings{CPUMilli: 7} }
 
+func (d *device) Grant(message.Grant)     {}
+func (d *device) Permits() (bool, uint64) { return false, 0 }
+func (d *device) Release([]string)        {}
+func (d *device) TakeReleased() []string  { return nil }
+
 func (d *device) TakeEvents() []message.Event {
 	events := d.events
 	d.events = nil

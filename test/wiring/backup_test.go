@@ -2,10 +2,8 @@ package wiring
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -162,6 +160,11 @@ func TestAMasterIsRestoredFromABackup(t *testing.T) {
 			return ok && now.UID == before.UID && len(now.Status.ContainerStatuses) == 1 && now.Status.ContainerStatuses[0].RestartCount == 0 &&
 				now.Status.ContainerStatuses[0].ContainerID == before.Status.ContainerStatuses[0].ContainerID
 		})
+		if note := filepath.Join(w.config.DataDir, recovery.NoteFile); !w.said("RestoredFromBackup", fmt.Sprintf("revision %d", report.Rev)) {
+			t.Errorf("%s: no event says so", name)
+		} else if _, err := os.Stat(note); err == nil {
+			t.Errorf("%s: it will be said again", name)
+		}
 		if _, ok := w.pod("lost"); ok {
 			t.Errorf("%s: what was written after the backup is there", name)
 		}
@@ -290,22 +293,15 @@ func TestAStoreThatWasSetAsideIsSaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.startMaster()
-	w.until("an event says so", func() bool {
-		request, err := http.NewRequest("GET", w.url+"/api/v1/events", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		response, err := w.client.Do(request)
-		if err != nil {
-			return false
-		}
-		defer response.Body.Close()
-		var list corev1.EventList
-		if err := json.NewDecoder(response.Body).Decode(&list); err != nil {
-			return false
-		}
-		return slices.ContainsFunc(list.Items, func(e corev1.Event) bool {
-			return e.Reason == "StoreRestored" && strings.Contains(e.Message, "state.db.corrupt-1")
-		})
-	})
+	w.until("an event says so", func() bool { return w.said("StoreRestored", "state.db.corrupt-1") })
+}
+
+// said reports whether an event of that reason says that.
+func (w *world) said(reason, text string) bool {
+	w.t.Helper()
+	var list corev1.EventList
+	if w.call("GET", "/api/v1/events", nil, &list) != 200 {
+		return false
+	}
+	return slices.ContainsFunc(list.Items, func(e corev1.Event) bool { return e.Reason == reason && strings.Contains(e.Message, text) })
 }

@@ -174,9 +174,32 @@ func TestAFormatOfTheFutureIsRefused(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
+	path := filepath.Join(s.config.Dir, StateFile)
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
 	_, report, err := Open(s.config)
-	if err == nil || errors.Is(err, errCorrupt) || report != (Report{}) || !strings.Contains(err.Error(), "format [3]") {
+	if err == nil || errors.Is(err, errCorrupt) || report != (Report{}) || !strings.Contains(err.Error(), path) ||
+		!strings.Contains(err.Error(), "format [3] is not known here: use the skerry-master that wrote it, or a newer one") {
 		t.Fatalf("got %v, %+v", err, report)
+	}
+	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("the file was changed: %v", err)
+	}
+
+	// Nor does it take the place of a file that is corrupt: who goes back to an older skerry-master must not lose both.
+	if err := os.Rename(path, filepath.Join(s.config.Dir, snapshotFile)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, before[:4096], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err = Open(s.config); err == nil || !strings.Contains(err.Error(), "format [3] is not known here") || !strings.Contains(err.Error(), "nothing was changed") {
+		t.Errorf("as a snapshot: %v", err)
+	}
+	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(before[:4096], after) {
+		t.Errorf("the corrupt file was changed: %v", err)
 	}
 }
 
