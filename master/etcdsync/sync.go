@@ -263,7 +263,7 @@ func (s *Sync) checkCluster(o overview) error {
 	case o.meta.Format != formatNumber:
 		return fatal(fmt.Errorf("the cluster %s in etcd has format %d, which is not known here: use the skerry-master that wrote it, or a newer one", s.config.Cluster, o.meta.Format))
 	case o.meta.Identity != s.identity:
-		return fatal(fmt.Errorf("etcd holds a cluster %q with other keys than this data directory: put cluster.pem, secrets.key and serviceaccounts.pem of that cluster there, or choose another --cluster-name", s.config.Cluster))
+		return fatal(fmt.Errorf("etcd holds a cluster %q with other keys than this data directory: start with an empty data directory to join it (--join-masters) or to restore it (--recovery-key), or choose another --cluster-name", s.config.Cluster))
 	}
 	text, err := s.store.OpenSetting(checkName, o.meta.Check)
 	if err != nil || string(text) != checkText {
