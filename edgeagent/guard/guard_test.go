@@ -43,7 +43,7 @@ func TestRealProcesses(t *testing.T) {
 			if s, err := w.State(t.Context()); err != nil || !s.Armed || s.Fired || len(w.left()) < len(all) {
 				t.Fatalf("before the deadline: %+v, %v, processes %d", s, err, w.left())
 			}
-			deadline := w.arm(300 * time.Millisecond) // an earlier one replaces
+			deadline := w.expire() // an earlier one replaces
 			w.untilEnded()
 			t.Logf("ended and seen to be ended %s after the deadline", boot()-deadline)
 			for _, p := range all {
@@ -69,7 +69,7 @@ func TestRealProcesses(t *testing.T) {
 			if err := w.Disarm(t.Context()); !errors.Is(err, ErrBusy) || !strings.Contains(err.Error(), strconv.Itoa(again.cmd.Process.Pid)) {
 				t.Errorf("disarming with a process: %v", err)
 			}
-			w.arm(10 * time.Millisecond)
+			w.expire()
 			again.untilKilled()
 			w.untilEnded()
 			w.arm(time.Hour)
@@ -96,9 +96,10 @@ func TestGuardIsKilled(t *testing.T) {
 	for _, l := range layouts() {
 		t.Run(l.name, func(t *testing.T) {
 			w := newWorld(t, l)
-			deadline := w.arm(2 * time.Second)
+			w.arm(time.Hour)
 			p := w.spawn("pod/c", "exec sleep 600")
 			p.untilRuns()
+			deadline := w.arm(3 * time.Second)
 			w.kill()
 			if _, err := w.State(soon(t)); !errors.Is(err, ErrAway) {
 				t.Errorf("without a guard: %v", err)
@@ -113,9 +114,10 @@ func TestGuardIsKilled(t *testing.T) {
 			}
 			w.untilEnded()
 
-			deadline = w.arm(2 * time.Second)
+			w.arm(time.Hour)
 			p = w.spawn("pod/c", "while :; do sleep 600 & sleep 0.01; done")
 			p.untilRuns()
+			deadline = w.arm(2 * time.Second)
 			w.kill()
 			w.until("the deadline has passed", func() (bool, string) { return boot() > deadline, "" })
 			if len(w.left()) == 0 {
@@ -151,7 +153,7 @@ func TestStuckProcess(t *testing.T) {
 				status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.cmd.Process.Pid))
 				return strings.Contains(string(status), "\nUid:\t65534"), fmt.Sprint(err)
 			})
-			deadline := w.arm(10 * time.Millisecond)
+			deadline := w.expire()
 			w.until("the guard has given up", func() (bool, string) {
 				s, err := w.State(t.Context())
 				return err == nil && (s.Rebooting || l.freezer && boot() > deadline+3*time.Second), fmt.Sprintf("%+v %v", s, err)
@@ -183,7 +185,7 @@ func TestTwoAgents(t *testing.T) {
 	mine, its := w.spawn("pod/c", "exec sleep 600"), other.spawn("pod/c", "exec sleep 600")
 	mine.untilRuns()
 	its.untilRuns()
-	w.arm(10 * time.Millisecond)
+	w.expire()
 	mine.untilKilled()
 	w.untilEnded()
 	if left := other.left(); len(left) == 0 {
@@ -195,7 +197,7 @@ func TestTwoAgents(t *testing.T) {
 	if s, err := other.State(t.Context()); err != nil || !s.Armed || s.Fired || len(other.left()) == 0 {
 		t.Errorf("after another guard was started the other's state is %+v, %v", s, err)
 	}
-	other.arm(10 * time.Millisecond)
+	other.expire()
 	its.untilKilled()
 	other.untilEnded()
 }
@@ -218,7 +220,7 @@ func TestSize(t *testing.T) {
 		w.arm(time.Hour)
 	}
 	w.spawn("pod/c", "exec sleep 600").untilRuns()
-	w.arm(10 * time.Millisecond)
+	w.expire()
 	w.untilEnded()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", w.guard.Process.Pid))
 	if err != nil {
@@ -346,7 +348,7 @@ func TestStartedBySystemd(t *testing.T) {
 	if s, err := w.State(t.Context()); err != nil || !s.Armed {
 		t.Errorf("%+v, %v", s, err)
 	}
-	w.arm(50 * time.Millisecond)
+	w.expire()
 	w.untilEnded()
 }
 

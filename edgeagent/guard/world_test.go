@@ -215,6 +215,21 @@ func (w *world) arm(d time.Duration) time.Duration {
 	return deadline
 }
 
+// expire arms for a moment, and returns until when. On a busy machine a moment may have passed before it is there.
+func (w *world) expire() time.Duration {
+	w.Helper()
+	for d := 20 * time.Millisecond; ; d *= 2 {
+		deadline := boot() + d
+		err := w.Arm(w.Context(), deadline)
+		if err == nil {
+			return deadline
+		}
+		if d > limit || !strings.Contains(err.Error(), "the deadline has passed") {
+			w.Fatal(err)
+		}
+	}
+}
+
 // untilEnded waits until the guard says that all has ended, and looks whether that is so.
 func (w *world) untilEnded() {
 	w.Helper()

@@ -54,7 +54,7 @@ func guardGroup(m *machine) {
 	if state, err := client.State(m.Context()); err != nil || !state.Armed {
 		m.Errorf("%+v, %v", state, err)
 	}
-	arm(100 * time.Millisecond)
+	arm(2 * time.Second)
 	_ = victim.Wait() // killed
 	m.until("everything was ended", func() (bool, string) {
 		state, err := client.State(m.Context())
