@@ -129,6 +129,15 @@ test: build ## run every test, unit to end-to-end; installs what it lacks, ends 
 test-unit: go-version ## run only the tests that need neither root nor any package
 	go test ./protocol/... ./master/... ./edgeagent/... ./build/... ./test/sim/...
 
+# How many seeds a night plays, from which on, and for how many hours at most; chunks that are done are not played again.
+SIM_SEEDS ?= 10000
+SIM_FIRST ?= 1
+SIM_HOURS ?= 8
+
+.PHONY: sim-nightly
+sim-nightly: go-version ## play SIM_SEEDS seeds of the simulation from SIM_FIRST on, a process a core; goes on where it stopped
+	@build/sim-nightly $(SIM_FIRST) $(SIM_SEEDS) $(SIM_HOURS)
+
 .PHONY: test-arm
 test-arm: go-version ## run the unit tests that hold for boards as programs for ARM, under qemu-user
 	@build/need-packages

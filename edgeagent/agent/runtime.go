@@ -90,10 +90,9 @@ func newRuntime(config Config, node string, changed func(), guardError func() er
 	if err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
-	guarded := guarding{guard.New(guard.Config{Socket: config.Guard, Group: guardedGroup(config)})}
 	imports := &importing{Engine: e, done: make(chan struct{})}
 	return &runtimeParts{
-		engine: imports, network: pods, volumes: volumes, prober: probe.Prober{Engine: e}, guard: guarded, dial: network.Dial, board: m, close: e.Close,
+		engine: imports, network: pods, volumes: volumes, prober: probe.Prober{Engine: e}, guard: newGuard(config), dial: network.Dial, board: m, close: e.Close,
 		runs: []func(context.Context) error{
 			e.Run, m.Run,
 			func(ctx context.Context) error {
@@ -111,6 +110,11 @@ func guardedGroup(config Config) string {
 
 // guarding is skerry-guard as the control loop has it.
 type guarding struct{ *guard.Client }
+
+// newGuard is the guard of the pods that need a permit.
+func newGuard(config Config) guarding {
+	return guarding{guard.New(guard.Config{Socket: config.Guard, Group: guardedGroup(config)})}
+}
 
 // Armed implements reconcile.Guard.
 func (g guarding) Armed(ctx context.Context) (time.Duration, bool, error) {

@@ -136,6 +136,9 @@ func (l *Link) observeKey(name string, rec change.Record) {
 		}
 		l.log.Info().Str("node", name).Msg("node removed from the cluster")
 		l.dropNode(name)
+	case n.peer.Run().IsZero():
+		// Nothing is proven yet. The challenge that waits for its echo stays: keys are read again when the store is, and the
+		// node that has been welcomed would echo it in vain.
 	case !slices.Contains(k.good(), n.current.key):
 		l.dropNode(name) // another device has the name now, or the old key is no longer good
 	}

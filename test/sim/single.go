@@ -29,7 +29,7 @@ func (w *World) checkSingle(n *node, spec engine.Spec) {
 	}
 	w.singles[uid] = true
 	slot := slotOf(spec.Labels, w.apps)
-	for _, other := range w.nodes {
+	for _, other := range w.machines() {
 		for _, c := range other.engine.Containers() {
 			o := c.Labels[engine.LabelPodUID]
 			if o == uid && other == n || !w.singles[o] || c.State != engine.Running || slotOf(c.Labels, w.apps) != slot {

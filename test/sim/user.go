@@ -112,7 +112,7 @@ func (u *user) runSingle(name string, spec corev1.PodSpec) {
 // create reports whether the object was acknowledged.
 func (u *user) create(r *resource.Resource, o resource.Object) bool {
 	m := u.w.master
-	if m.dead {
+	if m.down() {
 		return false
 	}
 	u.made++
@@ -140,7 +140,7 @@ func (u *user) commit(g *resource.Group) bool {
 // edit changes an object as an update does.
 func edit[T resource.Object](u *user, r *resource.Resource, namespace, name string, change func(T)) bool {
 	m := u.w.master
-	if m.dead {
+	if m.down() {
 		return false
 	}
 	rec, ok := m.store.View().Get(r.Key(namespace, name))
@@ -179,10 +179,30 @@ func (u *user) Cordon(node string, cordoned bool) {
 	edit(u, resource.Nodes, "", node, func(n *corev1.Node) { n.Spec.Unschedulable = cordoned })
 }
 
+// Drain cordons a node and evicts its pods, as kubectl drain does: a mark on each, and a deletion with its own grace. Bare
+// pods go with the others (--force).
+func (u *user) Drain(node string) {
+	u.w.log("user", "DRAINS %s", node)
+	u.Cordon(node, true)
+	var names []string
+	for rec := range u.w.master.store.View().Indexed(resource.Pods.Kind, "spec.nodeName", node) {
+		names = append(names, rec.Key.Name)
+	}
+	for _, name := range names {
+		edit(u, resource.Pods, metav1.NamespaceDefault, name, func(p *corev1.Pod) {
+			resource.SetPodCondition(p, corev1.PodCondition{
+				Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: "EvictionByEvictionAPI",
+				Message: "Eviction API: evicting", LastTransitionTime: metav1.NewTime(u.w.master.machine.now().Wall.Truncate(1e9)),
+			})
+		})
+		u.Delete(resource.Pods, name, false)
+	}
+}
+
 // Delete deletes an object as the API does; force asks for no grace.
 func (u *user) Delete(r *resource.Resource, name string, force bool) {
 	m := u.w.master
-	if m.dead {
+	if m.down() {
 		return
 	}
 	view := m.store.View()
@@ -211,19 +231,19 @@ func (u *user) Delete(r *resource.Resource, name string, force bool) {
 // strike does one random thing.
 func (u *user) strike() {
 	w := u.w
-	if w.master.dead {
+	if w.master.down() {
 		return
 	}
 	grace := []int64{2, 10, 30}[w.random.Intn(3)]
 	spec := template(programs[w.random.Intn(len(programs))], []string{"app:1", "app:2", "slow"}[w.random.Intn(3)], grace)
 	name := fmt.Sprintf("web-%d", w.random.Intn(5))
 	pod := fmt.Sprintf("pod-%d", w.random.Intn(4))
-	switch w.random.Intn(18) {
-	case 15:
-		u.Single(fmt.Sprintf("only-%d", w.random.Intn(2)), spec)
+	switch w.random.Intn(19) {
 	case 16:
-		u.runSingle(fmt.Sprintf("one-%d", w.random.Intn(2)), spec)
+		u.Single(fmt.Sprintf("only-%d", w.random.Intn(2)), spec)
 	case 17:
+		u.runSingle(fmt.Sprintf("one-%d", w.random.Intn(2)), spec)
+	case 18:
 		name := []string{"only-0", "only-1", "one-0", "one-1"}[w.random.Intn(4)]
 		if strings.HasPrefix(name, "one") {
 			u.Delete(resource.Pods, name, w.chance(0.5))
@@ -234,9 +254,9 @@ func (u *user) strike() {
 			u.Delete(resource.Deployments, name, false)
 		}
 	case 0, 1, 2:
-		u.deploy(name, int32(w.random.Intn(5)), spec)
+		u.deploy(name, int32(w.random.Intn(5)*w.scale()), spec)
 	case 3, 4:
-		u.Scale(name, int32(w.random.Intn(6)))
+		u.Scale(name, int32(w.random.Intn(6)*w.scale()))
 	case 5:
 		u.SetImage(name, fmt.Sprintf("app:%d", w.random.Intn(6)))
 	case 6:
@@ -254,12 +274,27 @@ func (u *user) strike() {
 	case 12:
 		u.Delete(resource.Pods, pod, true)
 		u.run(pod, spec) // the same name, another uid
+	case 15:
+		u.Drain(w.nodes[w.random.Intn(len(w.nodes))].name)
 	case 14:
 		if w.chance(0.5) {
 			u.Remove(w.nodes[w.random.Intn(len(w.nodes))].name)
 		}
 	case 13:
 		u.Rotate(w.nodes[w.random.Intn(len(w.nodes))].name)
+	}
+}
+
+// scale is how much more there is of everything in a big world.
+func (w *World) scale() int { return max(1, w.options.Nodes/5) }
+
+// Load creates Deployments of this many pods in all. They have names that the user's random acts leave alone, but the
+// faults don't.
+func (u *user) Load(pods int) {
+	const each = 100
+	for i := 0; pods > 0; i++ {
+		u.deploy(fmt.Sprintf("fleet-%d", i), int32(min(each, pods)), template([]string{"forever"}, "app:1", 10))
+		pods -= each
 	}
 }
 

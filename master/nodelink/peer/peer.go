@@ -52,7 +52,7 @@ type pending struct {
 	echo      uint64 // the hello's challenge
 	challenge uint64
 	heard     uint64 // the highest number that came from the run meanwhile, and was refused
-	reminded  int    // how often the run was asked to echo it
+	passed    bool   // the run has echoed another one: it won't take this one's welcome any more
 }
 
 type connection struct {
@@ -155,12 +155,15 @@ func (p *Peer) hello(now clock.Now, in Input, m message.Hello, facts Facts) []Ef
 	if facts.Epoch.Less(m.Highest) {
 		effects = append(effects, Outranked{m.Highest})
 	}
-	if m.Highest.Less(facts.Epoch) {
+	challenge, repeated := p.challenge(in, m)
+	if repeated || m.Highest.Less(facts.Epoch) {
+		// A node that knows the epoch may still not know who leads, and then no welcome counts: its agent is new, and the
+		// broker has lost the announcement.
 		effects = append(effects, Announce{})
 	}
 	effects = append(effects, Welcome{message.Welcome{
 		Echo:      m.Challenge,
-		Challenge: p.challenge(in, m),
+		Challenge: challenge,
 		Desired:   facts.Desired,
 		Digest:    facts.Digest,
 		Settings:  facts.Settings,
@@ -171,18 +174,18 @@ func (p *Peer) hello(now clock.Now, in Input, m message.Hello, facts Facts) []Ef
 	return effects
 }
 
-// challenge is the one that waits for this hello already, or a new one.
-func (p *Peer) challenge(in Input, m message.Hello) uint64 {
+// challenge is the one that waits for this hello already, which is then a repeated one, or a new one.
+func (p *Peer) challenge(in Input, m message.Hello) (challenge uint64, repeated bool) {
 	for _, c := range p.pending {
 		if c.run == in.Envelope.Sender && c.echo == m.Challenge {
-			return c.challenge
+			return c.challenge, true
 		}
 	}
 	if len(p.pending) == maxPending {
 		p.pending = append(p.pending[:0], p.pending[1:]...)
 	}
 	p.pending = append(p.pending, pending{run: in.Envelope.Sender, boot: m.BootID, echo: m.Challenge, challenge: in.Challenge})
-	return in.Challenge
+	return in.Challenge, false
 }
 
 // report takes in a status. A complete one that echoes a pending challenge makes its run the current one.
@@ -191,6 +194,9 @@ func (p *Peer) report(now clock.Now, in Input, m message.Status, facts Facts) []
 		effects := p.makeCurrent(in, proven)
 		p.heard, p.status = now, m.Digest
 		return append(effects, Heard{}, Report{Status: m})
+	}
+	if m.Complete && in.Envelope.Sender != p.current {
+		p.pass(in.Envelope.Sender)
 	}
 	return p.fromCurrent(now, in, facts, func() []Effect {
 		var effects []Effect
@@ -217,6 +223,15 @@ func (p *Peer) proves(run seal.Run, m message.Status) (pending, bool) {
 		}
 	}
 	return pending{}, false
+}
+
+// pass notes that a run has echoed a challenge that is not known here, or no longer.
+func (p *Peer) pass(run seal.Run) {
+	for i := range p.pending {
+		if p.pending[i].run == run {
+			p.pending[i].passed = true
+		}
+	}
 }
 
 // makeCurrent makes a run the node's; what was heard of it while its challenge waited counts as seen.
@@ -320,16 +335,10 @@ func (p *Peer) askUnknown(now clock.Now, run seal.Run, facts Facts) []Effect {
 	if !p.current.IsZero() && now.Since(p.heard) < facts.Settings.Heartbeat()*3/2 {
 		return nil
 	}
-	for i := range p.pending {
-		c := &p.pending[i]
-		if c.run != run || c.reminded > 1 {
-			continue
+	for _, c := range p.pending {
+		if c.run == run && !c.passed {
+			return p.ask(now, facts, message.Resync{Status: true}, "the run has not echoed its challenge")
 		}
-		effects := p.ask(now, facts, message.Resync{Status: true}, "the run has not echoed its challenge")
-		if len(effects) > 0 {
-			c.reminded++ // it may know another challenge, one that was forgotten here: then it has to say hello
-		}
-		return effects
 	}
 	return p.ask(now, facts, message.Resync{Hello: true}, "the run is not known")
 }

@@ -278,6 +278,20 @@ func TestScenarios(t *testing.T) {
 			s.at(run(1), 3, protocol.Beat, message.Heartbeat{Status: first})
 			s.at(run(1), 4, protocol.Beat, message.Heartbeat{Status: first, Applied: s.facts.Desired})
 		},
+		"proof_forgotten": func(s *script) {
+			s.say("run 1 is welcomed, and its challenge is forgotten before the proof arrives; its hello comes once more and gets another one")
+			s.from(run(1), protocol.Hello, message.Hello{Challenge: 0xa, Digest: s.facts.Digest, Highest: epoch})
+			s.peer = Peer{}
+			s.from(run(1), protocol.Hello, message.Hello{Challenge: 0xa, Digest: s.facts.Digest, Highest: epoch})
+			s.say("the node has been answered and takes no second welcome: asked for its status it would echo the old challenge for ever")
+			s.from(run(1), protocol.Status, message.Status{Complete: true, Echo: 0x101, Digest: first})
+			s.say("so it says hello anew, and proves itself")
+			s.hello(run(1), 0xb).complete(run(1), 0, first)
+		},
+		"hello_repeated": func(s *script) {
+			s.say("a node that knows the epoch and has no announcement takes no welcome; that it repeats its hello shows it")
+			s.hello(run(1), 0xa).wait(5*time.Second).hello(run(1), 0xa)
+		},
 		"hello_replayed": func(s *script) {
 			s.join(run(1)).say("the very hello once more, and one that was overtaken")
 			s.at(run(1), 1, protocol.Hello, message.Hello{Challenge: 0xa})
