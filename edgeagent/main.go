@@ -27,7 +27,7 @@ func command() daemon.Command {
 			Summary: "looks whether this machine can be a node, and says what to do where it can't",
 			Run:     func(ctx context.Context, out io.Writer) error { return agent.Examine(ctx, config, out) },
 		}},
-		Open: func(d *daemon.Daemon) (err error) {
+		Open: func(_ context.Context, d *daemon.Daemon) (err error) {
 			saveMemory()
 			a, err = agent.New(config, d)
 			return err

@@ -28,7 +28,7 @@ func main() {
 }
 
 // own are the commands that kubectl does not have. It would look for plugins of these names before they are added.
-var own = []string{"token", "broker", "user", "backup", "restore", "recovery-key"}
+var own = []string{"token", "broker", "user", "backup", "restore", "recovery-key", "masters", "conflicts", "fleet", "fence"}
 
 // mayBePlugin reports whether arguments can call a plugin: its name comes first.
 func mayBePlugin(args []string) bool {
@@ -62,7 +62,8 @@ func newCommand() *cobra.Command {
 	dataDir := root.PersistentFlags().String("data-dir", defaultDataDir(os.Getenv),
 		"Data directory of this machine's master; its admin.kubeconfig is used when no other kubeconfig is set")
 	root.AddCommand(newTokenCommand(flags, streams), newBrokerCommand(flags, streams), newUserCommand(flags, streams), newFenceCommand(flags, streams),
-		newBackupCommand(flags, streams), newRestoreCommand(dataDir, streams), newRecoveryKeyCommand(flags, streams))
+		newBackupCommand(flags, streams), newRestoreCommand(dataDir, streams), newRecoveryKeyCommand(flags, streams),
+		newMastersCommand(flags, streams), newConflictsCommand(flags, streams), newFleetCommand(streams))
 	rename(root)
 
 	before := root.PersistentPreRunE

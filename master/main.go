@@ -26,8 +26,8 @@ func command() daemon.Command {
 			Summary: "encrypts the Secrets in --data-dir under a new key and drops the old one; no master may use the directory",
 			Run:     func(_ context.Context, out io.Writer) error { return server.RotateSecretKey(config, out) },
 		}},
-		Open: func(d *daemon.Daemon) (err error) {
-			s, err = server.New(config, d)
+		Open: func(ctx context.Context, d *daemon.Daemon) (err error) {
+			s, err = server.New(ctx, config, d)
 			return err
 		},
 		Run: func(ctx context.Context, _ *daemon.Daemon) error { return s.Run(ctx) },

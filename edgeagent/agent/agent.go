@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -173,7 +174,7 @@ func (a *Agent) connect() error {
 	a.link = masterlink.New(masterlink.Config{
 		Bus: a.bus, Topics: a.topics, Node: id.Node, Run: a.run,
 		BootID: a.boot, Version: daemon.Version, Settings: firstSettings,
-		LeaderKey: id.leaderKey(), Box: box, Keys: accountKeys{a.keys, a.bus}, Revoked: id.Revoked, Reconnect: a.bus.Reconnect,
+		LeaderKey: id.leaderKey(), Box: box, Keys: accountKeys{a.keys, a.bus}, Revoked: id.Revoked, Reconnect: a.bus.Reconnect, Brokers: a.useBrokers,
 		Disk: a.disk, Local: local{Reconciler: a.reconciler, board: a.runtime.board}, Frames: frames{a.mux},
 		Clock: a.loops.link.Clock(daemon.Clock), Rand: rand.Reader, Logger: a.daemon.Log, Registerer: a.daemon.Registry,
 	})
@@ -191,6 +192,26 @@ func (a *Agent) brokers(named []string) ([]mqtt.Broker, error) {
 		return nil, fmt.Errorf("the join token: %w", err)
 	}
 	return brokers, nil
+}
+
+// useBrokers takes in which brokers the masters have: they are tried before those of the token, unless the flags name
+// others. What it is told is in the desired state, which the disk keeps.
+func (a *Agent) useBrokers(named []string) {
+	if len(a.config.Brokers) > 0 || len(named) == 0 {
+		return
+	}
+	all := slices.Clone(named[:min(len(named), message.MaxBrokers)])
+	for _, b := range a.keys.id.Brokers {
+		if !slices.Contains(all, b) {
+			all = append(all, b)
+		}
+	}
+	brokers, err := mqtt.ParseBrokers(all)
+	if err != nil {
+		a.daemon.Log.Warn().Err(err).Msg("the master names brokers that can't be used; those of the join token are")
+		return
+	}
+	a.bus.UseBrokers(brokers)
 }
 
 func (a *Agent) addChecks() {

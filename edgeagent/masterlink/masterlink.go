@@ -112,6 +112,8 @@ type Config struct {
 	Registerer prometheus.Registerer
 	// Wake, if set, is called from any goroutine whenever Step has something to do. Run needs none.
 	Wake func()
+	// Brokers, if set, is told which brokers the masters have, whenever a desired state says so. It must not block.
+	Brokers func(urls []string)
 	// Reconnect, if set, ends the connection to the broker, so that the bus makes another one: with the next broker
 	// of its list, or with the same one. It must not block.
 	Reconnect func(nextBroker bool)

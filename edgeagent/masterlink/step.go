@@ -58,6 +58,7 @@ func (l *Link) start() error {
 		if content, err := decodeStored(digest, stored); err == nil {
 			settings = content.Settings
 			l.config.Local.Accept(content)
+			l.useBrokers(content)
 		} else {
 			// What runs goes on; the master is asked for the document.
 			l.log.Error().Err(err).Msg("stored desired state is damaged")
@@ -223,8 +224,15 @@ func (l *Link) apply(now clock.Now, doc message.Desired) {
 	l.peer.Stored(peer.Head{Position: doc.Position, Digest: doc.Digest})
 	l.peer.Settle(now, content.Settings)
 	l.config.Local.Accept(content)
+	l.useBrokers(content)
 	l.metrics.accepted.Inc()
 	l.log.Info().Stringer("desired", doc.Position).Int("pods", len(content.Pods)).Msg("desired state accepted")
+}
+
+func (l *Link) useBrokers(content message.Content) {
+	if l.config.Brokers != nil {
+		l.config.Brokers(content.Settings.Brokers)
+	}
 }
 
 // publishHealth shows the link's state to other goroutines, with one more refusal if there was one.

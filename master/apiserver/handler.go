@@ -34,6 +34,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	defer s.catch(out, r)
 
 	err := s.open(out, r, func() error {
+		if r.URL.Path == masterJoinsPath {
+			return s.serveMasterJoin(out, r, trail)
+		}
 		u, err := s.authenticate(r, s.Clock().Wall)
 		if err != nil {
 			trail.entry.Reason = err.Error()
@@ -49,6 +52,17 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 				return err
 			}
 			defer release()
+		}
+		if needsLeader(t, isResource, verb, r.URL.Path) {
+			if handled, err := s.passOn(out, r, u); handled {
+				return err
+			}
+		}
+		if r.URL.Path == mastersPath {
+			return s.serveMasters(out, r, u)
+		}
+		if r.URL.Path == conflictsPath || strings.HasPrefix(r.URL.Path, conflictsPath+"/") {
+			return s.serveConflicts(out, r, u)
 		}
 		if r.URL.Path == brokerPath {
 			return s.serveBroker(out, r, u)

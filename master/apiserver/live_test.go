@@ -28,13 +28,16 @@ type live struct {
 
 func newLive(t *testing.T, edit ...func(*Config)) *live {
 	t.Helper()
-	authority := newAuthority(t)
-	certificate, err := authority.Server(rand.Reader, []string{"127.0.0.1"}, time.Now())
-	if err != nil {
-		t.Fatal(err)
-	}
+	var authority *ca.Authority
 	edit = append(edit, func(c *Config) {
-		c.Authority = authority
+		if c.Authority == nil {
+			c.Authority = newAuthority(t)
+		}
+		authority = c.Authority
+		certificate, err := authority.Server(rand.Reader, []string{"127.0.0.1"}, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
 		c.Certificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return certificate, nil }
 	})
 	a := newAPI(t, edit...)

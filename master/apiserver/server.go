@@ -54,6 +54,12 @@ type Config struct {
 	// Broker are the accounts of a broker; nil: none.
 	Broker Broker
 
+	// Masters are those of the cluster; nil: this one is the only one.
+	Masters Masters
+	// Conflicts are what masters that were cut off have lost; nil: there is one master, and none.
+	Conflicts Conflicts
+	// MasterJoins lets further masters join; nil: none can.
+	MasterJoins MasterJoins
 	// Recovery makes backups; nil: there are none to be had.
 	Recovery Recovery
 
@@ -108,6 +114,7 @@ type Server struct {
 	limits    *limits
 	policies  *policies
 	metrics   *metrics
+	lines     lines
 	asks      chan struct{} // places for questions to nodes, see measure
 	ending    chan struct{} // closed when Run ends: watches end too
 }

@@ -56,10 +56,12 @@ type Config struct {
 	Accounts Accounts
 	// MasterPassword is the password of MasterUser; empty: nobody has that account.
 	MasterPassword string
-	MaxNodes       int          // 0 means DefaultMaxNodes
-	Clock          clock.Source // nil means the machine's
-	Log            zerolog.Logger
-	Registry       prometheus.Registerer // nil: no metrics
+	MaxNodes       int // 0 means DefaultMaxNodes
+	// Closed says that no node is let in before LetIn(true).
+	Closed   bool
+	Clock    clock.Source // nil means the machine's
+	Log      zerolog.Logger
+	Registry prometheus.Registerer // nil: no metrics
 }
 
 // Accounts knows who may connect. Its methods answer at once and are called from many goroutines. Passwords travel as
@@ -81,6 +83,7 @@ type Broker struct {
 	server *mochi.Server
 	access *access
 	gate   *gate.Gate
+	nodes  *listener
 
 	mu      sync.Mutex
 	running bool
@@ -122,11 +125,17 @@ func New(config Config) (*Broker, error) {
 		Listener: config.Listener, MaxOpen: config.MaxNodes + maxUnknown, MaxUnknown: maxUnknown, MaxUnknownFrom: maxUnknownFrom,
 		Grace: unknownGrace, Clock: config.Clock,
 	})
-	if err := b.server.AddListener(newListener("nodes", b.gate, config.TLS, config.Log)); err != nil {
+	b.nodes = newListener("nodes", b.gate, config.TLS, config.Log)
+	b.nodes.letIn(!config.Closed)
+	if err := b.server.AddListener(b.nodes); err != nil {
 		return nil, fmt.Errorf("prepare the broker: %w", err)
 	}
 	return b, b.register()
 }
+
+// LetIn says whether nodes may be connected: those of a master that does not lead would wait for nothing. Who is refused
+// tries the next broker of its list.
+func (b *Broker) LetIn(yes bool) { b.nodes.letIn(yes) }
 
 // Run serves until ctx ends.
 func (b *Broker) Run(ctx context.Context) error {

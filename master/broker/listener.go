@@ -24,6 +24,7 @@ type listener struct {
 
 	mu     sync.Mutex
 	closed bool
+	shut   bool // nobody is let in for now
 	open   map[*conn]bool
 }
 
@@ -71,7 +72,7 @@ func (l *listener) Serve(establish listeners.EstablishFn) {
 func (l *listener) admit(raw *gate.Conn) *conn {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed {
+	if l.closed || l.shut {
 		return nil
 	}
 	setUserTimeout(raw.Conn)
@@ -93,6 +94,22 @@ func (l *listener) Close(closeClients listeners.CloseFn) {
 	var rest []*conn
 	for c := range l.open {
 		rest = append(rest, c)
+	}
+	l.mu.Unlock()
+	for _, c := range rest {
+		c.shut()
+	}
+}
+
+// letIn says whether connections are taken. When they are not, those that are there end.
+func (l *listener) letIn(yes bool) {
+	l.mu.Lock()
+	l.shut = !yes
+	var rest []*conn
+	if !yes {
+		for c := range l.open {
+			rest = append(rest, c)
+		}
 	}
 	l.mu.Unlock()
 	for _, c := range rest {

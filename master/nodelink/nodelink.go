@@ -45,6 +45,10 @@ type Config struct {
 	Run      seal.Run         // of this process
 	Master   string           // host name, for the logs of agents
 	Settings message.Settings // for every node whose link is not metered; both must be set
+	// Brokers, if set, are the embedded brokers of all masters, for nodes to choose from; it answers at once.
+	Brokers func() []string
+	// Outranked, if set, is told of an epoch that a node has seen and that is higher than this master's; it must not block.
+	Outranked func(change.Epoch)
 	// Sign signs the leader's announcements; nil: they are not signed.
 	Sign   func([]byte) []byte
 	Frames Frames // nil: frames are dropped
@@ -119,6 +123,7 @@ func New(config Config) *Link {
 		keys:    map[string]*keys{},
 		rotate:  map[string]string{},
 		nodes:   map[string]*node{},
+		permits: permit.NewBook(permit.Config{}), // of the time before the first Step
 		asking:  map[string]uint64{},
 		publish: map[string]bool{},
 		retryAt: clock.Never,

@@ -26,12 +26,13 @@ type rank struct {
 	by      string        // that node; empty: none has
 	spent   int           // steps made lately
 	refund  clock.Now     // when there is one more to be made
+	asked   message.Epoch // the master's epoch when it last asked for another
 	refused map[string]message.Epoch
 }
 
 // outranked notes that a node has seen a higher epoch, or more of this one than the master.
 func (l *Link) outranked(now clock.Now, node string, seen message.Epoch) {
-	if l.config.Advance == nil {
+	if l.config.Advance == nil && l.config.Outranked == nil {
 		l.log.Warn().Str("node", node).Stringer("epoch", seen).Msg("this master's state is older than what the node has seen, and the node does not obey")
 		return
 	}
@@ -63,7 +64,14 @@ func (l *Link) refuseRank(now clock.Now, node string, seen message.Epoch) {
 func (l *Link) advance(now clock.Now) error {
 	seen, node := l.rank.above, l.rank.by
 	l.rank.above, l.rank.by = message.Epoch{}, ""
-	if node == "" || !l.mayAdvance(now) {
+	if node == "" {
+		return nil
+	}
+	if l.config.Outranked != nil {
+		l.askToAdvance(now, seen)
+		return nil
+	}
+	if !l.mayAdvance(now) {
 		return nil
 	}
 	before := l.epoch
@@ -80,6 +88,17 @@ func (l *Link) advance(now clock.Now) error {
 	l.recordEvent(now, node, "EpochAdvanced", fmt.Sprintf("This node had seen epoch %s, the master was in %s: its store is older, as from a backup. "+
 		"The master has begun epoch %s, in which nodes obey it; what was written after the backup is lost.", seen, before, l.epoch))
 	return nil
+}
+
+// askToAdvance leaves it to who knows the other masters. Asking again in the same epoch takes no further step.
+func (l *Link) askToAdvance(now clock.Now, seen message.Epoch) {
+	if l.rank.asked != l.epoch {
+		if !l.mayAdvance(now) {
+			return
+		}
+		l.rank.asked = l.epoch
+	}
+	l.config.Outranked(change.Epoch(seen))
 }
 
 // mayAdvance takes one of the steps that are left.

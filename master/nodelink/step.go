@@ -26,6 +26,9 @@ func (l *Link) Step(now clock.Now) (next clock.Now, err error) {
 	if err := l.start(now); err != nil {
 		return clock.Now{}, err
 	}
+	if l.config.Brokers != nil {
+		l.book.SetBrokers(l.config.Brokers())
+	}
 	if err := l.followStore(); err != nil {
 		return clock.Now{}, err
 	}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/skerry-edge/skerry/protocol/keyring"
 	"github.com/skerry-edge/skerry/protocol/recovery"
@@ -24,9 +25,20 @@ var keyFiles = []string{
 }
 
 // bundle reads the key files of a data directory.
-func bundle(dir, cluster string) (recovery.Bundle, error) {
+func bundle(dir, cluster string) (recovery.Bundle, error) { return bundleOf(dir, cluster, keyFiles) }
+
+// bundleForMaster is the same for another master. A cluster may have no recovery key yet, and more than one master.
+func bundleForMaster(dir, cluster string) (recovery.Bundle, error) {
+	names := keyFiles
+	if has, err := exists(filepath.Join(dir, recipientFile)); err == nil && !has {
+		names = slices.DeleteFunc(slices.Clone(names), func(n string) bool { return n == recipientFile })
+	}
+	return bundleOf(dir, cluster, names)
+}
+
+func bundleOf(dir, cluster string, names []string) (recovery.Bundle, error) {
 	b := recovery.Bundle{Cluster: cluster}
-	for _, name := range keyFiles {
+	for _, name := range names {
 		path := filepath.Join(dir, name)
 		data, err := readSmall(path)
 		if errors.Is(err, fs.ErrNotExist) {

@@ -33,7 +33,11 @@ type recoveryKeeper struct {
 
 	mu        sync.Mutex
 	recipient recovery.Recipient // zero: there is none
+	digest    []byte             // of the key files; nil: not known
 	running   bool               // a backup
+
+	// With etcd: whether the recovery key may change now, and what is done when it has. nil: nothing.
+	mayChange, changed func() error
 }
 
 var _ apiserver.Recovery = (*recoveryKeeper)(nil)
@@ -59,7 +63,7 @@ func openRecovery(config Config) (*recoveryKeeper, error) {
 	case err != nil:
 		return nil, daemon.Usage(fmt.Errorf("--recovery-key: %w", err))
 	case k.recipient.IsZero():
-		return k, k.SetRecipient(given.Recipient())
+		return k, k.keep(given.Recipient())
 	case k.recipient != given.Recipient():
 		return nil, daemon.Usage(fmt.Errorf("--recovery-key %s: it has the id %s, the cluster's has the id %s; leave the flag out, or replace the cluster's: edgectl recovery-key rotate",
 			config.RecoveryKey, given.Recipient().ID(), k.recipient.ID()))
@@ -90,6 +94,19 @@ func (k *recoveryKeeper) Recipient() recovery.Recipient {
 
 // SetRecipient implements apiserver.Recovery.
 func (k *recoveryKeeper) SetRecipient(r recovery.Recipient) error {
+	if k.mayChange != nil {
+		if err := k.mayChange(); err != nil {
+			return err
+		}
+	}
+	if err := k.keep(r); err != nil || k.changed == nil {
+		return err
+	}
+	return k.changed()
+}
+
+// keep keeps the recipient on the disk.
+func (k *recoveryKeeper) keep(r recovery.Recipient) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	err := daemon.WriteFile(k.path(), []byte(recipientRemark+r.String()+"\n"), 0o600)
@@ -99,7 +116,7 @@ func (k *recoveryKeeper) SetRecipient(r recovery.Recipient) error {
 	if err != nil {
 		return err
 	}
-	k.recipient = r
+	k.recipient, k.digest = r, nil
 	return nil
 }
 
@@ -109,7 +126,7 @@ func (k *recoveryKeeper) firstKey() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return key.Text(), k.SetRecipient(key.Recipient())
+	return key.Text(), k.keep(key.Recipient())
 }
 
 // Backup implements apiserver.Recovery.

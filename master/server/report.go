@@ -19,9 +19,8 @@ import (
 	"github.com/skerry-edge/skerry/protocol/recovery"
 )
 
-// reportStore tells of what opening the store has cost, and of a backup that it was made of: in the log for whoever runs
-// the master, in Events for its users.
-func (s *Server) reportStore(ctx context.Context, now clock.Now) {
+// logStore tells whoever runs the master what opening the store has cost.
+func (s *Server) logStore() {
 	log := s.daemon.Log
 	if s.report.CompactError != nil {
 		log.Warn().Err(s.report.CompactError).Msg("the store's file could not be compacted; it works as it is")
@@ -29,6 +28,14 @@ func (s *Server) reportStore(ctx context.Context, now clock.Now) {
 	if s.report.Problem != nil {
 		log.Error().Err(s.report.Problem).Str("kept_as", s.report.SetAside).Stringer("restored_rev", s.report.RestoredRev).
 			Msg("the store's file was unusable; the last snapshot was restored, later writes are lost")
+	}
+}
+
+// reportStore tells the cluster's users the same in an Event, once this master may write, and of a backup that it was made
+// of.
+func (s *Server) reportStore(ctx context.Context, now clock.Now) {
+	log := s.daemon.Log
+	if s.report.Problem != nil {
 		was := "It had vanished."
 		if s.report.SetAside != "" {
 			was = fmt.Sprintf("It is kept as %s on the master.", filepath.Base(s.report.SetAside))

@@ -9,7 +9,7 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"strconv"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -18,11 +18,8 @@ import (
 	"github.com/skerry-edge/skerry/master/apiserver/audit"
 	"github.com/skerry-edge/skerry/master/broker"
 	"github.com/skerry-edge/skerry/master/change"
-	"github.com/skerry-edge/skerry/master/controller/namespace"
-	"github.com/skerry-edge/skerry/master/controller/rbac"
-	"github.com/skerry-edge/skerry/master/enroll"
+	"github.com/skerry-edge/skerry/master/etcdsync"
 	"github.com/skerry-edge/skerry/master/nodelink"
-	"github.com/skerry-edge/skerry/master/reconcile"
 	"github.com/skerry-edge/skerry/master/resource"
 	"github.com/skerry-edge/skerry/master/store/bolt"
 	"github.com/skerry-edge/skerry/protocol"
@@ -50,25 +47,37 @@ type Server struct {
 
 	api    *apiserver.Server
 	audit  *audit.Log // nil: there is none
+	topics protocol.Topics
+	host   string // name of the machine
 	bus    bus.Bus
-	runBus func(context.Context) error // the embedded broker, or the connection to a foreign one
-	link   *nodelink.Link
-	enroll *enroll.Enroller
+	runBus func(context.Context) error   // the embedded broker, or the connection to a foreign one
+	broker *broker.Broker                // the embedded one; nil: there is none
+	link   atomic.Pointer[nodelink.Link] // while this master leads
 	tokens *tokens
 	saver  *recoveryKeeper
-	runner *reconcile.Runner
 	mux    *mux.Mux
 	loops  struct{ link, runner, enroll *daemon.Loop }
+
+	sync     *etcdsync.Sync // nil: there is no etcd, and this master leads
+	prepared chan struct{}  // closed when what every cluster has is there
+	greeting greeting       // before prepared is closed: it belongs to who leads
 }
 
 // New opens the data directory and the ports, and puts the parts together.
-func New(config Config, d *daemon.Daemon) (*Server, error) {
+func New(ctx context.Context, config Config, d *daemon.Daemon) (*Server, error) {
 	if err := daemon.MakeDir(config.DataDir); err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, daemon: d, machine: machineAddresses()}
+	s := &Server{config: config, daemon: d, machine: machineAddresses(), prepared: make(chan struct{}),
+		greeting: newGreeting(config.DataDir, config.Cluster)}
+	files := bolt.Config{Dir: config.DataDir, Schema: resource.Schema(), Sealed: resource.Sealed(), Clock: daemon.Clock, Logger: d.Log}
+	if config.Etcd.used() {
+		if err := s.meetEtcd(ctx, &files); err != nil {
+			return nil, err
+		}
+	}
 	var err error
-	s.store, s.report, err = bolt.Open(bolt.Config{Dir: config.DataDir, Schema: resource.Schema(), Sealed: resource.Sealed(), Clock: daemon.Clock, Logger: d.Log})
+	s.store, s.report, err = bolt.Open(files)
 	if err != nil {
 		return nil, err
 	}
@@ -86,53 +95,23 @@ func (s *Server) assemble() (err error) {
 		return err
 	}
 	s.saver.store = s.store
-	topics, err := protocol.NewTopics(s.config.Cluster)
-	if err != nil {
+	if s.topics, err = protocol.NewTopics(s.config.Cluster); err != nil {
 		return daemon.Usage(err)
 	}
 	certificates := newCertificates(s.id.ca, s.config.names(s.machine), daemon.Clock, s.daemon.Log)
 	if s.apiListener, err = daemon.Listen("api-listen", s.config.APIListen); err != nil {
 		return err
 	}
-	host, err := os.Hostname()
-	if err != nil {
+	if s.host, err = os.Hostname(); err != nil {
 		return fmt.Errorf("read the host name: %w", err)
 	}
-	if err := s.assembleBus(topics, certificates, host); err != nil {
-		return err
-	}
-	run, err := newRun(s.store.Epoch())
-	if err != nil {
+	if err := s.assembleBus(s.topics, certificates, s.host); err != nil {
 		return err
 	}
 	s.loops.link, s.loops.runner = s.daemon.Health.Loop("the link to the nodes"), s.daemon.Health.Loop("the control loop")
-	s.mux = mux.New(mux.Config{
-		Send:       func(node string, frame []byte) error { return s.link.SendFrame(node, frame) },
-		Clock:      daemon.Clock,
-		Rand:       rand.Reader,
-		MaxStreams: maxStreams,
-	})
-	s.link = nodelink.New(nodelink.Config{
-		Store: s.store, Bus: s.bus, Topics: topics, Run: run, Master: host, Settings: s.config.settings(),
-		Cluster: s.config.Cluster, Key: s.id.keys.Exchange,
-		Sign:    func(message []byte) []byte { return s.id.sign(message) },
-		Advance: s.store.Advance, // there is no other master
-		Frames:  s.mux, Clock: s.loops.link.Clock(daemon.Clock), Rand: rand.Reader, Logger: s.daemon.Log, Registerer: s.daemon.Registry,
-	})
 	s.loops.enroll = s.daemon.Health.Loop("the loop that lets nodes join")
-	s.enroll = enroll.New(enroll.Config{
-		Store: s.store, Bus: s.bus, Topics: topics, Cluster: s.config.Cluster, Key: s.id.keys.Exchange, Run: run,
-		Clock: s.loops.enroll.Clock(daemon.Clock), Rand: rand.Reader, Logger: s.daemon.Log, Registerer: s.daemon.Registry,
-	})
+	s.mux = mux.New(mux.Config{Send: s.sendFrame, Clock: daemon.Clock, Rand: rand.Reader, MaxStreams: maxStreams})
 	if s.tokens, err = s.newTokens(); err != nil {
-		return err
-	}
-	s.runner, err = reconcile.New(reconcile.Config{
-		Store: s.store, Planners: planners(s.config, daemon.Clock()), Logger: s.daemon.Log,
-		Clock: s.loops.runner.Clock(daemon.Clock), Registerer: s.daemon.Registry,
-		Observe: countEvictions(s.daemon.Registry),
-	})
-	if err != nil {
 		return err
 	}
 	accountKeys, err := openTokenKeys(s.config.DataDir)
@@ -142,12 +121,17 @@ func (s *Server) assemble() (err error) {
 	if s.audit, err = s.openAudit(); err != nil {
 		return err
 	}
+	leader, err := s.attachEtcd()
+	if err != nil {
+		return err
+	}
 	s.api, err = apiserver.New(apiserver.Config{
 		Store: s.store, Resources: resource.All, Clock: daemon.Clock, Log: s.daemon.Log, Metrics: s.daemon.Registry,
 		Certificate: certificates.get, Authority: s.id.ca, TokenKeys: &accountKeys, Audit: s.audit, Version: daemon.Version,
 		Ready:  func() error { _, err := s.daemon.Health.Ready(); return err },
-		Tokens: s.tokens, Recovery: s.saver,
+		Tokens: s.tokens, MasterJoins: s.tokens, Recovery: s.saver,
 		Broker:  brokerAccess{s.store, s.id},
+		Masters: leader, Conflicts: s.conflicts(),
 		Streams: s.mux, StreamKeepAlive: s.config.Heartbeat, StreamPatience: s.config.NodeTimeout,
 	})
 	return err
@@ -187,11 +171,13 @@ func (s *Server) assembleBus(topics protocol.Topics, certificates *certificates,
 		Topics: topics, Cluster: s.config.Cluster, Listener: listener,
 		TLS:      &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certificates.get},
 		Accounts: newAccounts(s.store, s.id.keys.Exchange, s.config.Cluster),
+		Closed:   s.config.Etcd.used(), // until this master leads
 		Clock:    daemon.Clock, Log: s.daemon.Log, Registry: s.daemon.Registry,
 	})
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
+	s.broker = embedded
 	local := embedded.Local()
 	s.bus, s.runBus = local, embedded.Run
 	s.daemon.Health.Check("broker", local.Err)
@@ -211,21 +197,22 @@ func newRun(epoch change.Epoch) (seal.Run, error) {
 func (s *Server) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, s.close()) }()
 	log := s.daemon.Log
-	greeting, err := s.prepare(ctx)
-	if err != nil {
-		return err
-	}
-	s.reportStore(ctx, daemon.Clock())
+	s.logStore()
 	parts, ctx := errgroup.WithContext(ctx)
 	parts.Go(func() error { return s.store.Run(ctx) })
 	parts.Go(func() error { return s.runBus(ctx) })
 	parts.Go(func() error { return s.mux.Run(ctx) })
-	s.loops.link.Started(daemon.Clock(), s.link.Wake)
-	parts.Go(func() error { return s.link.Run(ctx) })
-	s.loops.enroll.Started(daemon.Clock(), s.enroll.Wake)
-	parts.Go(func() error { return s.enroll.Run(ctx) })
-	s.loops.runner.Started(daemon.Clock(), s.runner.Wake)
-	parts.Go(func() error { return s.runner.Run(ctx) })
+	if s.sync == nil {
+		parts.Go(func() error { return s.lead(ctx) })
+	} else {
+		parts.Go(func() error { return s.sync.Run(ctx) })
+	}
+	if !s.awaitState(ctx) {
+		return parts.Wait()
+	}
+	if err := s.writeKubeconfig(); err != nil {
+		return err
+	}
 	asked, quiet := context.WithCancel(context.WithoutCancel(ctx)) // the audit log takes down the API's last requests too
 	parts.Go(func() error { defer quiet(); return s.api.Run(ctx, s.apiListener) })
 	if s.audit != nil {
@@ -233,43 +220,15 @@ func (s *Server) Run(ctx context.Context) (err error) {
 	}
 	log.Info().Str("version", daemon.Version).Str("cluster", s.config.Cluster).Str("api", s.apiListener.Addr().String()).
 		Stringer("epoch", s.store.Epoch()).Msg("the master serves")
-	greeting.say(s.daemon.Stdout)
+	select {
+	case <-s.prepared:
+		s.greeting.say(s.daemon.Stdout)
+	default: // a master that follows has nothing to tell
+	}
 	s.daemon.Ready()
 	err = parts.Wait()
 	log.Info().Msg("the master has ended")
 	return err
-}
-
-// prepare writes what must be there before the API answers. It returns what a new cluster's administrator has to know.
-func (s *Server) prepare(ctx context.Context) (g greeting, err error) {
-	_, apiPort, _ := net.SplitHostPort(s.apiListener.Addr().String())
-	port, err := strconv.ParseInt(apiPort, 10, 32)
-	if err != nil {
-		return g, fmt.Errorf("read the API's port: %w", err)
-	}
-	missing := namespace.Seed(s.store.View(), daemon.Clock(), int32(port))
-	missing = append(missing, rbac.Seed(s.store.View(), daemon.Clock())...)
-	if len(missing) > 0 {
-		if _, err := s.store.Commit(ctx, missing); err != nil {
-			return g, fmt.Errorf("make what every cluster has: %w", err)
-		}
-	}
-	api := s.config.advertised(s.config.APIListen, s.machine)[0]
-	if err := writeKubeconfig(s.config.DataDir, s.id, "https://"+net.JoinHostPort(api, apiPort), daemon.Clock().Wall); err != nil {
-		return g, err
-	}
-	g = newGreeting(s.config.DataDir, s.config.Cluster)
-	if g.token, err = s.tokens.first(ctx, s.config.DataDir); err != nil {
-		return g, err
-	}
-	if s.saver.Recipient().IsZero() {
-		if s.id.made && !g.journal {
-			g.key, err = s.saver.firstKey()
-			return g, err
-		}
-		s.daemon.Log.Warn().Msg("this cluster has no recovery key, so no backup can be made: edgectl recovery-key rotate makes one, and shows it")
-	}
-	return g, nil
 }
 
 func (s *Server) close() error {

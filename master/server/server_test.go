@@ -44,7 +44,12 @@ func TestSettings(t *testing.T) {
 		"suspect too short":      {[]string{"--suspect-timeout", "10s"}, "--suspect-timeout 10s is less than 1.5 of --heartbeat-interval 10s; make it at least 15s"},
 		"slow heartbeats":        {[]string{"--heartbeat-interval", "20s", "--node-timeout", "1m"}, ""},
 		"quick heartbeats":       {[]string{"--heartbeat-interval", "1s", "--node-timeout", "3s"}, ""},
-		"a flag of later":        {[]string{"--etcd", "http://x"}, "unknown flag --etcd"},
+		"etcd":                   {[]string{"--etcd", "https://a,https://b:2379"}, ""},
+		"a password in argv":     {[]string{"--etcd", "https://root:x@a"}, "--etcd: a password on the command line can be read"},
+		"etcd without a scheme":  {[]string{"--etcd", "a:2379"}, `--etcd: "a:2379" is no URL of etcd`},
+		"mixed schemes":          {[]string{"--etcd", "https://a,http://b"}, "--etcd names members with http:// and with https://"},
+		"half a certificate":     {[]string{"--etcd", "https://a", "--etcd-cert", "x"}, "--etcd-cert and --etcd-key belong together"},
+		"cut off from nothing":   {[]string{"--when-cut-off", "yield"}, "--when-cut-off is about --etcd, which is not given"},
 	} {
 		var config Config
 		var out, errs bytes.Buffer

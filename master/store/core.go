@@ -51,11 +51,17 @@ type CoreConfig struct {
 	Records iter.Seq[change.Record]
 	// Loaded is the revision that these objects were last written at: a watch may still start from there.
 	Loaded change.Rev
+	// Follows says that no write of this master's own comes until Begin: the core starts at Loaded, which another
+	// master gave out or an earlier run, and Epoch is the one that it lies in.
+	Follows bool
 }
 
 // NewCore returns a core that shows the records at the first revision of the epoch.
 func NewCore(config CoreConfig) *Core {
 	start := config.Epoch.First()
+	if config.Follows {
+		start = max(start, config.Loaded)
+	}
 	c := &Core{
 		schema:    config.Schema,
 		loaded:    config.Loaded,
@@ -95,6 +101,10 @@ func (c *Core) Begin(epoch change.Epoch) {
 	defer c.mu.Unlock()
 	c.last = epoch.First()
 	c.blocks = append(c.blocks, block{epoch: epoch, first: c.last, last: c.last})
+	if c.tip.rev == 0 { // a new store that followed: no client shall ever see revision 0
+		c.tip.rev = c.last
+		c.view.Store(c.view.Load().with(c.tip, nil))
+	}
 }
 
 // Check says whether changes can be committed together at all, and whether they are to volatile kinds.
@@ -142,7 +152,7 @@ func (c *Core) Apply(changes []change.Change) (Commit, error) {
 	}
 	c.last++
 	c.tip.rev = c.last
-	commit := Commit{Rev: c.last, Events: make([]change.Event, 0, len(writes))}
+	commit := Commit{Rev: c.last, Events: make([]change.Event, 0, len(writes)), Reason: changes[0].Reason}
 	for _, w := range writes {
 		e := w.event()
 		c.tip.kinds[e.Key.Kind].replace(w.old, w.new)
@@ -155,11 +165,15 @@ func (c *Core) Apply(changes []change.Change) (Commit, error) {
 
 // Publish shows everything applied since the last Publish or Revert.
 func (c *Core) Publish() {
-	if len(c.applied) == 0 {
+	if len(c.applied) == 0 && c.tip.rev == c.view.Load().rev {
 		return
 	}
 	var wakes []func()
 	c.mu.Lock()
+	c.last = max(c.last, c.tip.rev)
+	if newest := c.blocks[len(c.blocks)-1].epoch; newest.Less(c.tip.rev.Epoch()) { // mirrored from another master
+		c.blocks = append(c.blocks, block{epoch: c.tip.rev.Epoch(), first: c.tip.rev, last: c.tip.rev})
+	}
 	for _, w := range c.applied {
 		c.history(w.kind()).add(w)
 	}

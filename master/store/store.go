@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/skerry-edge/skerry/master/change"
 )
@@ -16,6 +17,8 @@ var (
 	ErrClosed    = errors.New("the store is closed")
 	// ErrAway is a Replicator's answer when etcd can't be reached: the write is journaled and goes on.
 	ErrAway = errors.New("etcd is away")
+	// ErrUnsure is an ErrAway after which nobody knows yet whether etcd has got the write.
+	ErrUnsure = fmt.Errorf("%w, and may have got the write", ErrAway)
 )
 
 // Store is the state of the cluster. All methods may be called from several goroutines.
@@ -58,6 +61,7 @@ type Batch struct{ Commits []Commit }
 type Commit struct {
 	Rev    change.Rev
 	Events []change.Event
+	Reason string // of its first change
 }
 
 // Replicator is told of every durable write before it is acknowledged. etcdsync implements it; a master
@@ -66,6 +70,13 @@ type Replicator interface {
 	// Replicate blocks until the batch is safe elsewhere. ErrAway lets the write go on, into the journal;
 	// every other error refuses it. A repeated batch is no error.
 	Replicate(ctx context.Context, epoch change.Epoch, batch Batch) error
+}
+
+// Retractor is a Replicator that wants to know of batches which it took and which could not be written here after
+// all: nobody was told that they happened, and the other store must forget them.
+type Retractor interface {
+	// Retract is called before any further Replicate.
+	Retract(batch Batch)
 }
 
 // Index computes one index of a kind from an object's encoding. An empty result leaves the object out.

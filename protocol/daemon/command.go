@@ -35,8 +35,8 @@ type Command struct {
 	// Check looks for settings that contradict each other; its error, one line, ends the program with 2.
 	Check func(*Flags) error
 	// Open, which may be nil, takes what only one process can have, the data directory before any port: so a second one
-	// says that it is a second one. Only then --metrics-listen is opened.
-	Open func(d *Daemon) error
+	// says that it is a second one. Only then --metrics-listen is opened. It may wait for something, until ctx ends.
+	Open func(ctx context.Context, d *Daemon) error
 	// Run does the work until ctx ends. A nil error is a clean end.
 	Run func(ctx context.Context, d *Daemon) error
 	// Errands are what else the program does, when its first argument names one.
@@ -161,7 +161,10 @@ func (c Command) run(ctx context.Context, metrics string, stdout, stderr io.Writ
 	stopNotify := d.startNotify()
 	defer stopNotify()
 	if c.Open != nil {
-		if err := c.Open(d); err != nil {
+		if err := c.Open(ctx, d); err != nil {
+			if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+				return nil
+			}
 			return err
 		}
 	}

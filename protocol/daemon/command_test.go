@@ -248,11 +248,11 @@ func TestTheDataDirectoryIsTakenBeforeThePort(t *testing.T) {
 	}
 	defer taken.Close()
 	for name, c := range map[string]struct {
-		open func(*Daemon) error
+		open func(context.Context, *Daemon) error
 		want string
 	}{
-		"the directory is in use": {func(*Daemon) error { return errors.New("another one uses /d") }, "error: another one uses /d\n"},
-		"only the port is":        {func(*Daemon) error { return nil }, "error: --metrics-listen"},
+		"the directory is in use": {func(context.Context, *Daemon) error { return errors.New("another one uses /d") }, "error: another one uses /d\n"},
+		"only the port is":        {func(context.Context, *Daemon) error { return nil }, "error: --metrics-listen"},
 		"nothing to open":         {nil, "error: --metrics-listen"},
 	} {
 		command := testCommand(&settings{}, func(context.Context, *Daemon) error { return errors.New("it ran") })

@@ -22,12 +22,19 @@ import (
 type Health struct {
 	mu     sync.Mutex
 	checks []check
+	notes  []note
 	loops  []*Loop
 }
 
 type check struct {
 	name  string
 	ready func() error
+}
+
+// note is something to know that does not make the program less ready.
+type note struct {
+	name string
+	text func() string
 }
 
 // Loop watches one of the program's loops, which reads its clock at the beginning of each Step.
@@ -50,6 +57,14 @@ func (h *Health) Check(name string, ready func() error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.checks = append(h.checks, check{name, ready})
+}
+
+// Note adds a line to the report of readiness, "note NAME: text". text may be called from any goroutine and answers at
+// once.
+func (h *Health) Note(name string, text func() string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.notes = append(h.notes, note{name, text})
 }
 
 // Loop adds a loop. It counts from the call of Started on.
@@ -75,6 +90,9 @@ func (l *Loop) Started(now clock.Now, wake func()) {
 	l.last.Store(int64(now.Boot))
 	l.wake.Store(&wake)
 }
+
+// Ended says that the loop runs no more; Started may follow.
+func (l *Loop) Ended() { l.wake.Store(nil) }
 
 // pulse wakes the loops until done.
 func (h *Health) pulse(done <-chan struct{}) {
@@ -110,10 +128,10 @@ func (h *Health) Alive(now clock.Now) error {
 	return nil
 }
 
-// Ready is one line a check: "ok NAME" or "not ready NAME: why"; the error is set when any is not.
+// Ready is one line a check: "ok NAME" or "not ready NAME: why", and one a note; the error is set when any is not.
 func (h *Health) Ready() (report string, err error) {
 	h.mu.Lock()
-	checks := h.checks
+	checks, notes := h.checks, h.notes
 	h.mu.Unlock()
 	var b strings.Builder
 	for _, c := range checks {
@@ -123,6 +141,9 @@ func (h *Health) Ready() (report string, err error) {
 			continue
 		}
 		fmt.Fprintf(&b, "ok %s\n", c.name)
+	}
+	for _, n := range notes {
+		fmt.Fprintf(&b, "note %s: %s\n", n.name, n.text())
 	}
 	return b.String(), err
 }

@@ -71,7 +71,13 @@ type Settings struct {
 	HeartbeatMillis uint32 `cbor:"1,keyasint,omitempty"`
 	TimeoutMillis   uint32 `cbor:"2,keyasint,omitempty"` // node-timeout
 	PodCIDR         string `cbor:"3,keyasint,omitempty"` // the node's own subnet, as "10.32.7.0/24"; in Content only
+	// Brokers are the embedded brokers of all masters, as mqtts://HOST:PORT: alternatives to those of the join token. In
+	// Content only; at most MaxBrokers.
+	Brokers []string `cbor:"4,keyasint,omitempty"`
 }
+
+// MaxBrokers bounds Settings.Brokers.
+const MaxBrokers = 32
 
 // Heartbeat is the interval between heartbeats.
 func (s Settings) Heartbeat() time.Duration {

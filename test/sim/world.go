@@ -99,7 +99,7 @@ type World struct {
 
 // New makes a world in which everything has just started.
 func New(options Options) *World {
-	if options.Settings == (message.Settings{}) {
+	if options.Settings.HeartbeatMillis == 0 {
 		options.Settings = message.Settings{HeartbeatMillis: 10_000, TimeoutMillis: 30_000}
 	}
 	if options.Suspect == 0 {

@@ -246,7 +246,7 @@ func TestRecoveryKeysOfAdministrators(t *testing.T) {
 		{filepath.Join(w.dir, "none"), "no such file"},
 	} {
 		w.config.RecoveryKey = c.file
-		if _, err := server.New(w.config, w.daemon("master")); err == nil || !strings.HasPrefix(err.Error(), "--recovery-key") || !strings.Contains(err.Error(), c.says) {
+		if _, err := server.New(t.Context(), w.config, w.daemon("master")); err == nil || !strings.HasPrefix(err.Error(), "--recovery-key") || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("%s: %v", c.says, err)
 		}
 	}
@@ -254,7 +254,7 @@ func TestRecoveryKeysOfAdministrators(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.config.RecoveryKey = mine
-	if _, err := server.New(w.config, w.daemon("master")); err == nil || !strings.Contains(err.Error(), "chmod 600") {
+	if _, err := server.New(t.Context(), w.config, w.daemon("master")); err == nil || !strings.Contains(err.Error(), "chmod 600") {
 		t.Errorf("a key that everybody can read: %v", err)
 	}
 

@@ -23,7 +23,7 @@ var update = flag.Bool("update", false, "rewrite the tables of docs/metrics.md")
 func TestMetricsAreDocumented(t *testing.T) {
 	w := newWorld(t)
 	md := w.daemon("skerry-master")
-	s, err := server.New(w.config, md)
+	s, err := server.New(t.Context(), w.config, md)
 	if err != nil {
 		t.Fatal(err)
 	}

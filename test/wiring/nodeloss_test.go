@@ -29,7 +29,7 @@ func TestTooManyNodesAreSilent(t *testing.T) {
 	w := newWorld(t)
 	w.config.MassFailureWait = time.Hour
 	d := w.daemon("master")
-	s, err := server.New(w.config, d)
+	s, err := server.New(t.Context(), w.config, d)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -81,7 +81,7 @@ func (w *world) daemon(name string) *daemon.Daemon {
 // startMaster runs a master until stop is called.
 func (w *world) startMaster() (stop func()) {
 	w.t.Helper()
-	s, err := server.New(w.config, w.daemon("master"))
+	s, err := server.New(w.t.Context(), w.config, w.daemon("master"))
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -300,7 +300,7 @@ func TestMastersThatCanNotStart(t *testing.T) {
 	} {
 		config := w.config
 		c.change(&config)
-		s, err := server.New(config, w.daemon(name))
+		s, err := server.New(t.Context(), config, w.daemon(name))
 		if err == nil {
 			t.Errorf("%s: started", name)
 			w.run(s.Run)()

@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/skerry-edge/skerry/protocol/clock"
 	"github.com/skerry-edge/skerry/protocol/message"
 )
@@ -23,8 +25,8 @@ func TestSettings(t *testing.T) {
 	}
 	want := func(what string, settings message.Settings) {
 		t.Helper()
-		if got := s.peer.Settings(); got != settings {
-			t.Errorf("%s: %+v", what, got)
+		if d := cmp.Diff(settings, s.peer.Settings()); d != "" {
+			t.Errorf("%s: %s", what, d)
 		}
 	}
 	answer(at(epoch1, 5), slow)

@@ -88,6 +88,17 @@ func (b *Book) Reset(view change.View) error {
 	return nil
 }
 
+// SetBrokers makes the masters' brokers part of each document.
+func (b *Book) SetBrokers(brokers []string) {
+	if slices.Equal(b.settings.Brokers, brokers) {
+		return
+	}
+	b.settings.Brokers = brokers
+	for node := range b.nodes {
+		b.touch(node)
+	}
+}
+
 // Observe takes in one write.
 func (b *Book) Observe(e change.Event) error {
 	switch e.Key.Kind {

@@ -14,6 +14,7 @@
 //	             ├── format     "skerry" → 2
 //	             ├── position   "epoch" → term 4, start 4    "rev" → 8: newest durable write
 //	             ├── settings   name → crc 4, sealed value    what is not an object
+//	             ├── journal    kind 00 namespace 00 name → crc 4, replaced 8, newest 8, flags 1: see journal.go
 //	             ├── objects
 //	             │   ├── pods              namespace 00 name → crc 4, rev 8, value
 //	             │   ├── deployments.apps  …
@@ -28,6 +29,6 @@
 // after it was read whole and found sound; files appear by write aside, sync, rename, sync of the directory;
 // an empty store never takes the place of one that can't be read; a key that is missing is never taken for damage.
 //
-// A journal of what the Replicator answered ErrAway to is not kept here: the Replicator has seen every batch
-// and keeps its own.
+// What the Replicator answered ErrAway to is journaled in the transaction that writes it: one entry an object (journal.go), in
+// a bucket that the first such write makes.
 package bolt

@@ -39,7 +39,7 @@ func TestDamage(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := source.config.Dir
-	whole, err := os.ReadFile(filepath.Join(dir, stateFile))
+	whole, err := os.ReadFile(filepath.Join(dir, StateFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func TestDamage(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if err := os.WriteFile(filepath.Join(copied, stateFile), damaged, 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(copied, StateFile), damaged, 0o600); err != nil {
 				t.Fatal(err)
 			}
 			s, report := mustOpen(t, Config{Dir: copied})
@@ -111,7 +111,7 @@ func fill(t *testing.T, s *Store, prefix string) {
 
 func TestACorruptFileWithoutASnapshotIsLeftAlone(t *testing.T) {
 	dir := t.TempDir()
-	path := filepath.Join(dir, stateFile)
+	path := filepath.Join(dir, StateFile)
 	if err := os.WriteFile(path, make([]byte, 9000), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +143,7 @@ func TestAMissingFileBesideASnapshotIsRestored(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := s.config.Dir
-	for _, lost := range [][]string{{stateFile}, {stateFile, epochFile}} {
+	for _, lost := range [][]string{{StateFile}, {StateFile, epochFile}} {
 		for _, file := range lost {
 			if err := os.Remove(filepath.Join(dir, file)); err != nil {
 				t.Fatal(err)
@@ -174,7 +174,7 @@ func TestAFormatOfTheFutureIsRefused(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	path := filepath.Join(s.config.Dir, stateFile)
+	path := filepath.Join(s.config.Dir, StateFile)
 	before, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -217,7 +217,7 @@ func TestAFileThatIsMostlyFreeIsCompactedAtStart(t *testing.T) {
 	}
 	before := list(s)
 	size := func() int64 {
-		info, err := os.Stat(filepath.Join(s.config.Dir, stateFile))
+		info, err := os.Stat(filepath.Join(s.config.Dir, StateFile))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -276,7 +276,7 @@ func TestACopyIsTheStoreAsItWas(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, stateFile), copied, 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, StateFile), copied, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := copyFile(keyFile(s.config.Dir), keyFile(dir)); err != nil {

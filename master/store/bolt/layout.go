@@ -17,6 +17,7 @@ var (
 	settingsBucket = []byte("settings")
 	objectsBucket  = []byte("objects")
 	sealedBucket   = []byte("sealed")
+	journalBucket  = []byte("journal") // made by the first write that is journaled
 
 	formatKey = []byte("skerry")
 	epochKey  = []byte("epoch")

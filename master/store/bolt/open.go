@@ -30,6 +30,11 @@ type Config struct {
 	Sealed map[change.Kind]bool
 	// Replicator is told of every durable write before it is acknowledged; nil for none.
 	Replicator store.Replicator
+	// Follows opens the store for the writes of another master: no epoch begins, Mirror alone writes, and Commit says
+	// store.ErrNotLeader, until Lead is called. A store that had to be restored begins an epoch all the same.
+	Follows bool
+	// UserWrite says whether a write is somebody's will, which the journal notes; nil: every one is.
+	UserWrite func(change.Event) bool
 	// Reserved is how many bytes of the disk are kept for starting and deleting when it is full; 0 means 8 MiB.
 	Reserved int64
 	// LockTimeout is how long to wait for another process to leave the directory; 0 means two seconds.
@@ -102,7 +107,7 @@ func open(config Config) (*Store, Report, error) {
 	if err != nil {
 		config.Logger.Warn().Err(err).Msg("no room is reserved for the store, should the disk become full")
 	}
-	path := filepath.Join(config.Dir, stateFile)
+	path := filepath.Join(config.Dir, StateFile)
 	sealed, err := loadSealing(config)
 	if err != nil {
 		return nil, Report{}, err
@@ -128,7 +133,10 @@ func open(config Config) (*Store, Report, error) {
 		return nil, report, report.CompactError
 	}
 	epoch, err := nextEpoch(config.Dir, held.epoch, report.Problem != nil)
-	if err == nil {
+	follows := config.Follows && report.Problem == nil && !held.epoch.Next().Less(epoch)
+	if err == nil && follows {
+		epoch = held.epoch
+	} else if err == nil {
 		err = begin(config, b, db, position{epoch: epoch, rev: held.rev})
 	}
 	if err != nil {
@@ -139,6 +147,7 @@ func open(config Config) (*Store, Report, error) {
 		Epoch:   epoch,
 		Records: slices.Values(held.records),
 		Loaded:  held.rev,
+		Follows: follows,
 	})
 	return newStore(config, sealed, b, db, core, held.rev), report, nil
 }

@@ -89,6 +89,18 @@ func copyAll(from *bbolt.Tx, to *bbolt.DB, s sealing) error {
 	if err != nil {
 		return err
 	}
+	err = eachEntry(from, func(key, stored []byte) error {
+		return out.put(len(stored), func(tx *bbolt.Tx) error {
+			b, err := tx.CreateBucketIfNotExists(journalBucket)
+			if err != nil {
+				return err
+			}
+			return b.Put(key, stored)
+		})
+	})
+	if err != nil {
+		return err
+	}
 	err = eachRecord(from, s, func(rec change.Record) error {
 		return out.put(len(rec.Value), func(tx *bbolt.Tx) error { return putRecord(tx, s, rec) })
 	})

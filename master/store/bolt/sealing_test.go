@@ -197,7 +197,7 @@ func TestWithoutItsKeysTheStoreStaysAsItIs(t *testing.T) {
 					t.Fatal(err)
 				}
 				if corrupt {
-					if err := os.WriteFile(filepath.Join(dir, stateFile), []byte("no database"), 0o600); err != nil {
+					if err := os.WriteFile(filepath.Join(dir, StateFile), []byte("no database"), 0o600); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -275,7 +275,7 @@ func TestRotatingMakesTheOldKeyWorthless(t *testing.T) {
 	if err := Rotate(Config{Dir: dir, Sealed: secretKinds}); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{stateFile, snapshotFile} {
+	for _, name := range []string{StateFile, snapshotFile} {
 		if _, err := load(filepath.Join(dir, name), sealing{ring: old, kinds: secretKinds}, true); !errors.Is(err, keyring.ErrNoKey) {
 			t.Errorf("%s and the old key: %v", name, err)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	bbolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
@@ -27,6 +28,8 @@ type Store struct {
 
 	requests chan *request
 	advances chan *advance
+	calls    chan *call
+	follows  atomic.Bool   // Commit is for another master
 	closing  chan struct{} // closed by Close
 	stopped  chan struct{} // closed by the writer when it has ended
 	life     context.Context
@@ -56,12 +59,14 @@ func newStore(config Config, sealed sealing, b *ballast.Ballast, db *bbolt.DB, c
 		update:   db.Update,
 		requests: make(chan *request, maxBatch),
 		advances: make(chan *advance),
+		calls:    make(chan *call),
 		closing:  make(chan struct{}),
 		stopped:  make(chan struct{}),
 		failed:   make(chan struct{}),
 		rev:      rev,
 		reserve:  maxBatch,
 	}
+	s.follows.Store(config.Follows)
 	s.life, s.end = context.WithCancel(context.Background())
 	return s
 }
@@ -81,6 +86,9 @@ func (s *Store) Watch(kind change.Kind, from change.Rev, wake func()) (store.Cur
 func (s *Store) Commit(ctx context.Context, changes []change.Change) (change.Rev, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
+	}
+	if s.follows.Load() {
+		return 0, store.ErrNotLeader
 	}
 	volatile, err := s.core.Check(changes)
 	if err != nil {

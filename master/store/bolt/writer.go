@@ -30,6 +30,12 @@ type advance struct {
 	done   chan result
 }
 
+// call is something that is done between two batches.
+type call struct {
+	do   func() error
+	done chan result
+}
+
 type result struct {
 	rev change.Rev
 	err error
@@ -61,6 +67,8 @@ func (s *Store) write() {
 				err = s.begin(a.beyond.Next())
 			}
 			a.done <- result{err: err}
+		case c := <-s.calls:
+			c.done <- result{err: c.do()}
 		case first := <-s.requests:
 			s.commit(s.collect(first))
 		}
@@ -91,6 +99,12 @@ func (r *request) size() (n int) {
 
 // commit carries out a batch and answers every request of it.
 func (s *Store) commit(batch []*request) {
+	if s.follows.Load() {
+		for _, r := range batch {
+			r.done <- result{err: store.ErrNotLeader}
+		}
+		return
+	}
 	if s.core.Room() < s.reserve {
 		if err := s.begin(s.core.Epoch().Next()); err != nil {
 			for _, r := range batch {
@@ -159,9 +173,11 @@ func (s *Store) persist(applied []pending) error {
 		return s.broken
 	}
 	last := batch.Commits[len(batch.Commits)-1].Rev
+	away, unsure := false, false
 	if s.config.Replicator != nil {
 		err := s.config.Replicator.Replicate(s.life, s.core.Epoch(), batch)
-		if err != nil && !errors.Is(err, store.ErrAway) {
+		away, unsure = errors.Is(err, store.ErrAway), errors.Is(err, store.ErrUnsure)
+		if err != nil && !away {
 			return fmt.Errorf("replicate up to revision %s: %w", last, err)
 		}
 	}
@@ -173,6 +189,11 @@ func (s *Store) persist(applied []pending) error {
 				}
 			}
 		}
+		if away {
+			if err := s.journal(tx, batch, unsure); err != nil {
+				return err
+			}
+		}
 		return position{epoch: s.core.Epoch(), rev: last}.put(tx)
 	})
 	if err == nil {
@@ -181,6 +202,9 @@ func (s *Store) persist(applied []pending) error {
 	}
 	err = fmt.Errorf("write up to revision %s: %w", last, s.diskError(err))
 	s.checkRefused(last, err)
+	if r, ok := s.config.Replicator.(store.Retractor); ok && !away {
+		r.Retract(batch)
+	}
 	return err
 }
 

@@ -169,6 +169,25 @@ func (b *Bus) Reconnect(nextBroker bool) {
 	}
 }
 
+// UseBrokers changes the alternatives, from the next connection on: the present one stays.
+func (b *Bus) UseBrokers(brokers []Broker) {
+	if len(brokers) == 0 {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.config.Brokers = slices.Clone(brokers)
+}
+
+func (b *Bus) alternatives() []Broker {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.config.Dial != nil {
+		return []Broker{{}}
+	}
+	return b.config.Brokers
+}
+
 // UseAccount changes the account, from the next connection on. See Config.PasswordBefore.
 func (b *Bus) UseAccount(user, password, before string) {
 	b.mu.Lock()

@@ -12,10 +12,6 @@ const quietFor = 10 * time.Minute
 
 // Run keeps the bus connected until ctx ends.
 func (b *Bus) Run(ctx context.Context) error {
-	attempts := b.config.Brokers
-	if b.config.Dial != nil {
-		attempts = []Broker{{}}
-	}
 	var (
 		tries   int    // since the last stable connection
 		turn    int    // which broker
@@ -24,6 +20,7 @@ func (b *Bus) Run(ctx context.Context) error {
 		logTime time.Time
 	)
 	for ctx.Err() == nil {
+		attempts := b.alternatives()
 		broker := attempts[turn%len(attempts)]
 		began := time.Now()
 		err := b.attempt(ctx, broker, &number)

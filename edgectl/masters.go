@@ -1,0 +1,87 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+)
+
+// mastersPath is where a master says who there is.
+const mastersPath = "/apis/skerry.dev/v1/masters"
+
+// masterList is what a master says of all of them.
+type masterList struct {
+	Epoch   string `json:"epoch"`
+	Etcd    string `json:"etcd"`
+	Problem string `json:"problem"`
+	Items   []struct {
+		Name     string `json:"name"`
+		Role     string `json:"role"`
+		Self     bool   `json:"self"`
+		Alive    bool   `json:"alive"`
+		API      string `json:"api"`
+		Version  string `json:"version"`
+		Revision string `json:"revision"`
+	} `json:"items"`
+}
+
+// newMastersCommand is edgectl masters.
+func newMastersCommand(flags genericclioptions.RESTClientGetter, streams genericiooptions.IOStreams) *cobra.Command {
+	var output string
+	c := &cobra.Command{
+		Use:   "masters",
+		Short: "Show the masters that share an etcd, who leads, and how far each has come",
+		Args:  cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			data, err := answer(c, flags, mastersPath, output)
+			if err != nil || output == "json" {
+				fmt.Fprint(streams.Out, string(data))
+				return err
+			}
+			var list masterList
+			if err := json.Unmarshal(data, &list); err != nil {
+				return errors.New("the master's answer is no list of masters; are it and this program of the same version?")
+			}
+			return printMasters(streams.Out, list)
+		},
+	}
+	c.Flags().StringVarP(&output, "output", "o", "", "json prints the master's answer")
+	return c
+}
+
+// answer asks for a list that is printed as a table or, with output json, as it is.
+func answer(c *cobra.Command, flags genericclioptions.RESTClientGetter, path, output string) ([]byte, error) {
+	if output != "" && output != "json" {
+		return nil, fmt.Errorf("--output %q is not json", output)
+	}
+	return ask(c.Context(), flags, "GET", path, nil)
+}
+
+func printMasters(out io.Writer, list masterList) error {
+	fmt.Fprintf(out, "Epoch %s; etcd: %s\n", list.Epoch, printable(list.Etcd))
+	if list.Problem != "" {
+		fmt.Fprintf(out, "The list is not of now: %s\n", printable(list.Problem))
+	}
+	if len(list.Items) == 0 {
+		return nil
+	}
+	w := tabwriter.NewWriter(out, 0, 8, 3, ' ', 0)
+	fmt.Fprintln(w, "NAME\tROLE\tALIVE\tREVISION\tVERSION\tAPI")
+	for _, m := range list.Items {
+		alive, name := "no", m.Name
+		if m.Alive {
+			alive = "yes"
+		}
+		if m.Self {
+			name += " (answers)"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", printable(name), m.Role, alive, m.Revision, printable(m.Version), printable(m.API))
+	}
+	return w.Flush()
+}

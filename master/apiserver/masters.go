@@ -1,0 +1,56 @@
+package apiserver
+
+import (
+	"context"
+	"net/http"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// Masters are those of the cluster; its methods may be called from any goroutine.
+type Masters interface {
+	// Elsewhere says whether another master leads, and at which URL its API is; empty: nobody leads now.
+	Elsewhere() (url string, elsewhere bool)
+	// List are all masters, as etcd has them. It takes a few seconds at most.
+	List(ctx context.Context) MasterList
+}
+
+// Master is one of them as people see it.
+type Master struct {
+	Name     string   `json:"name"`
+	ID       string   `json:"id"`
+	Role     string   `json:"role"`  // leader or follower
+	Self     bool     `json:"self"`  // it is the one that answers
+	Alive    bool     `json:"alive"` // it has said so within the last lease
+	API      string   `json:"api"`
+	Brokers  []string `json:"brokers,omitempty"`
+	Version  string   `json:"version"`
+	Revision string   `json:"revision,omitempty"` // of the newest write that it had when it last said so
+}
+
+// MasterList is what the API answers with.
+type MasterList struct {
+	Epoch   string   `json:"epoch"`             // of the writes that the answering master shows
+	Etcd    string   `json:"etcd"`              // how the answering master gets on with it
+	Problem string   `json:"problem,omitempty"` // why only the answering master is listed
+	Items   []Master `json:"items"`
+}
+
+// mastersPath is where masters are. They are no objects of the API: who leads can't be in what the leader writes.
+const mastersPath = "/apis/skerry.dev/v1/masters"
+
+var masterResource = schema.GroupResource{Group: "skerry.dev", Resource: "masters"}
+
+// serveMasters answers who is there and who leads.
+func (s *Server) serveMasters(w http.ResponseWriter, r *http.Request, u user) error {
+	if r.Method != http.MethodGet {
+		return notAllowed()
+	}
+	if err := s.authorizeSpecial(u, verbList, masterResource, ""); err != nil {
+		return err
+	}
+	if s.Masters == nil {
+		return writeJSON(w, http.StatusOK, MasterList{Epoch: s.Store.Epoch().String(), Etcd: "none: this master is the only one", Items: []Master{}})
+	}
+	return writeJSON(w, http.StatusOK, s.Masters.List(r.Context()))
+}

@@ -1,0 +1,232 @@
+package etcdsync
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// etcd is a real cluster of this test's own, on loopback.
+type etcd struct {
+	t       *testing.T
+	members []*member
+}
+
+type member struct {
+	args []string
+	url  string
+	cmd  *exec.Cmd
+	done chan struct{}
+}
+
+// freePort is one that was free a moment ago.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// startEtcd starts a cluster of n members; extra are further arguments of each.
+func startEtcd(t *testing.T, n int, extra ...string) *etcd {
+	t.Helper()
+	program, err := exec.LookPath("etcd")
+	if err != nil {
+		t.Skip("there is no etcd here: apt-get install etcd-server, and nothing of several masters is tested")
+	}
+	e := &etcd{t: t}
+	var cluster []string
+	for i := range n {
+		peer, client := "http://"+freePort(t), "http://"+freePort(t)
+		name := fmt.Sprintf("m%d", i)
+		cluster = append(cluster, name+"="+peer)
+		e.members = append(e.members, &member{url: client, args: append([]string{program,
+			"--name", name, "--data-dir", filepath.Join(t.TempDir(), name), "--unsafe-no-fsync", "--log-level", "error",
+			"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
+			"--listen-client-urls", client, "--advertise-client-urls", client}, extra...)})
+	}
+	for _, m := range e.members {
+		m.args = append(m.args, "--initial-cluster", strings.Join(cluster, ","))
+		e.start(m)
+	}
+	t.Cleanup(func() {
+		for _, m := range e.members {
+			e.kill(m)
+		}
+	})
+	e.client() // it answers
+	return e
+}
+
+func (e *etcd) start(m *member) {
+	e.t.Helper()
+	m.cmd = exec.Command(m.args[0], m.args[1:]...)
+	m.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	m.cmd.Stderr = io.Discard
+	if err := m.cmd.Start(); err != nil {
+		e.t.Fatal(err)
+	}
+	m.done = make(chan struct{})
+	go func(cmd *exec.Cmd, done chan struct{}) { cmd.Wait(); close(done) }(m.cmd, m.done)
+}
+
+func (e *etcd) kill(m *member) {
+	if m.cmd != nil {
+		m.cmd.Process.Kill()
+		<-m.done
+		m.cmd = nil
+	}
+}
+
+func (e *etcd) urls() (out []string) {
+	for _, m := range e.members {
+		out = append(out, m.url)
+	}
+	return out
+}
+
+// client is one of the test's own, of an etcd that answers.
+func (e *etcd) client() *clientv3.Client {
+	e.t.Helper()
+	c, err := newClient(Server{Endpoints: e.urls()})
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	e.t.Cleanup(func() { c.Close() })
+	eventually(e.t, "etcd answers", func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		_, err := c.Get(ctx, "x")
+		return err
+	})
+	return c
+}
+
+// dump is all that lies below a prefix, by key.
+func (e *etcd) dump(prefix string) map[string][]byte {
+	e.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	answer, err := e.client().Get(ctx, prefix, clientv3.WithPrefix())
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	out := map[string][]byte{}
+	for _, kv := range answer.Kvs {
+		out[string(kv.Key)] = kv.Value
+	}
+	return out
+}
+
+// eventually waits for a condition.
+func eventually(t *testing.T, what string, check func() error) {
+	t.Helper()
+	var err error
+	for deadline := time.Now().Add(40 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+		if err = check(); err == nil {
+			return
+		}
+	}
+	t.Fatalf("%s: not after 40 s: %v", what, err)
+}
+
+// uplink is a master's line to etcd, which a test cuts: what is under way is lost, and nothing comes back.
+type uplink struct {
+	listener net.Listener
+	to       string
+
+	mu    sync.Mutex
+	cut   bool
+	conns map[net.Conn]bool
+}
+
+func newUplink(t *testing.T, to string) *uplink {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := &uplink{listener: l, to: strings.TrimPrefix(to, "http://"), conns: map[net.Conn]bool{}}
+	go u.serve()
+	t.Cleanup(func() { l.Close(); u.set(true) })
+	return u
+}
+
+func (u *uplink) url() string { return "http://" + u.listener.Addr().String() }
+
+func (u *uplink) serve() {
+	for {
+		near, err := u.listener.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer near.Close()
+			far, err := net.Dial("tcp", u.to)
+			if err != nil {
+				return
+			}
+			defer far.Close()
+			if !u.add(near, far) {
+				return
+			}
+			go func() { u.copy(far, near); far.Close() }()
+			u.copy(near, far)
+		}()
+	}
+}
+
+// copy passes bytes on; while the line is cut they vanish, as on a line without a peer.
+func (u *uplink) copy(to, from net.Conn) {
+	buffer := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(buffer)
+		if err != nil {
+			return
+		}
+		u.mu.Lock()
+		cut := u.cut
+		u.mu.Unlock()
+		if cut {
+			continue
+		}
+		if _, err := to.Write(buffer[:n]); err != nil {
+			return
+		}
+	}
+}
+
+func (u *uplink) add(conns ...net.Conn) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, c := range conns {
+		u.conns[c] = true
+	}
+	return true
+}
+
+// set cuts the line, or mends it: then the connections of before are gone.
+func (u *uplink) set(cut bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.cut = cut
+	if !cut {
+		for c := range u.conns {
+			c.Close()
+		}
+		clear(u.conns)
+	}
+}
