@@ -50,7 +50,7 @@ func (w *World) strike() {
 
 // strikeNode makes a fault of one node.
 func (w *World) strikeNode(n *node) {
-	switch w.random.Intn(15) {
+	switch w.faultOf(18) {
 	case 0:
 		n.crash(w.pause())
 	case 1:
@@ -83,14 +83,33 @@ func (w *World) strikeNode(n *node) {
 		if w.chance(0.3) {
 			n.rename()
 		}
+	case 15:
+		n.guardCrashes()
+		if w.chance(0.5) {
+			n.freeze(w.pause())
+		}
+	case 16:
+		n.guardAway(w.between(time.Second, 40*time.Second))
+	case 17:
+		if w.chance(0.3) {
+			n.replace(w.between(5*time.Second, time.Minute))
+		}
 	}
+}
+
+// faultOf draws one of the faults of a node. Permits fear cuts and frozen agents most, each for longer than a permit.
+func (w *World) faultOf(kinds int) int {
+	if w.options.Permits && w.chance(0.4) {
+		return []int{5, 6, 11, 12, 13, 15, 1, 14}[w.random.Intn(8)]
+	}
+	return w.random.Intn(kinds)
 }
 
 // strikeAll makes a fault of what there is only once.
 func (w *World) strikeAll() {
-	switch w.random.Intn(11) {
+	switch w.random.Intn(12) {
 	case 0:
-		if w.chance(0.4) {
+		if w.chance(0.4) || w.options.Permits {
 			w.settings = choices[w.random.Intn(len(choices))] // in force with the next start
 			w.log("user", "CHANGES the master's settings and restarts it")
 		}
@@ -121,6 +140,10 @@ func (w *World) strikeAll() {
 			}
 		}
 		w.log("network", "WEATHER %+v", w.weather)
+	case 11:
+		if w.chance(0.3) || w.options.Permits {
+			w.restore(w.pause() + time.Second)
+		}
 	case 10:
 		w.replay(10+w.random.Intn(200), func(recorded) bool { return true })
 	}
@@ -138,7 +161,7 @@ func (w *World) cutMany(part float64) {
 
 // pause is how long something is away: mostly short, at times long.
 func (w *World) pause() time.Duration {
-	if w.chance(0.2) {
+	if w.chance(0.2) || w.options.Permits && w.chance(0.3) {
 		return w.between(30*time.Second, 2*time.Minute)
 	}
 	return w.between(100*time.Millisecond, 10*time.Second)
@@ -196,6 +219,7 @@ func (w *World) Calm() {
 	for _, n := range w.machines() {
 		w.heal(n.name)
 		n.engine.SetAway(false)
+		n.engine.Guard().SetAway(false)
 		if n.agent != nil {
 			n.agent.crashIn = 0
 		}

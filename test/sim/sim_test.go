@@ -40,6 +40,7 @@ func options(seed int64) Options {
 	r := rand.New(rand.NewSource(-seed))
 	o := Options{Seed: seed, Embedded: r.Intn(2) == 0, Skewed: r.Intn(3) > 0, Local: r.Intn(3) == 0}
 	o.Nodes, o.Pods = sizeOf(seed, r)
+	o.Permits = o.Pods == 0 && r.Intn(3) == 0
 	return o
 }
 
