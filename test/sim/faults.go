@@ -74,7 +74,9 @@ func (w *World) strikeNode(n *node) {
 		w.log(n.name, "CLOCK is stepped, off by %s", off)
 		n.machine.setWall(off)
 	case 11, 12:
-		n.freeze(w.pause())
+		if n.dozes = w.chance(0.5); !n.dozes {
+			n.freeze(w.pause())
+		}
 	case 13:
 		if w.chance(0.4) {
 			n.clone(w.between(5*time.Second, time.Minute))
@@ -220,6 +222,7 @@ func (w *World) Calm() {
 		w.heal(n.name)
 		n.engine.SetAway(false)
 		n.engine.Guard().SetAway(false)
+		n.dozes = false
 		if n.agent != nil {
 			n.agent.crashIn = 0
 		}

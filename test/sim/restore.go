@@ -55,6 +55,11 @@ func (w *World) restore(down time.Duration) {
 	w.restores++
 	w.log("user", "RESTORES the master from a backup that is %s old", w.now-b.at)
 	w.master.crash(down, w.chance(0.3))
+	if w.chance(0.3) { // what took the master's disk may have taken more
+		for _, n := range w.nodes {
+			n.powerCut(w.between(time.Second, down+10*time.Second), false, false)
+		}
+	}
 	d, u := w.disk, w.user
 	d.epoch, d.rev, d.records, d.promised = b.epoch, b.rev, maps.Clone(b.records), maps.Clone(b.promised)
 	u.asked, u.bare, u.ordered = maps.Clone(b.asked), maps.Clone(b.bare), slices.Clone(b.ordered)
