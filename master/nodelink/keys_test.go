@@ -7,13 +7,15 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/skerry-edge/skerry/master/change"
+	"github.com/skerry-edge/skerry/master/nodelink/permit"
 	"github.com/skerry-edge/skerry/master/resource"
 )
 
 // Keys are read again when the store's history was not enough. A node that was welcomed and has not proven itself yet
 // keeps its challenge: it would echo it to nobody.
 func TestKeysReadAgainLeaveWhoWasWelcomed(t *testing.T) {
-	l := &Link{keys: map[string]*keys{}, nodes: map[string]*node{}, publish: map[string]bool{}, log: zerolog.Nop(), metrics: newMetrics(prometheus.NewRegistry())}
+	l := &Link{keys: map[string]*keys{}, nodes: map[string]*node{}, publish: map[string]bool{}, log: zerolog.Nop(), metrics: newMetrics(prometheus.NewRegistry()),
+		permits: permit.NewBook(permit.Config{})}
 	written := func(rev change.Rev, key byte) change.Record {
 		return change.Record{Rev: rev, Value: resource.EncodeNodeKey(resource.NodeKey{Key: [32]byte{key}})}
 	}
