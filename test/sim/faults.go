@@ -74,9 +74,7 @@ func (w *World) strikeNode(n *node) {
 		w.log(n.name, "CLOCK is stepped, off by %s", off)
 		n.machine.setWall(off)
 	case 11, 12:
-		if n.dozes = w.chance(0.5); !n.dozes {
-			n.freeze(w.pause())
-		}
+		n.hangs()
 	case 13:
 		if w.chance(0.4) {
 			n.clone(w.between(5*time.Second, time.Minute))
@@ -99,6 +97,36 @@ func (w *World) strikeNode(n *node) {
 	}
 }
 
+// hangs stops the agent's loops: now, or when the next request of the master has reached it and was not read. In worlds about
+// permits the node is cut off mostly, for longer than it hangs: a device in trouble, in short.
+func (n *node) hangs() {
+	w := n.w
+	if w.options.Permits && w.chance(0.7) {
+		n.dozes = w.chance(0.5)
+		if d := w.between(10*time.Second, 110*time.Second); !n.dozes {
+			n.freeze(d)
+			w.cut(n.name, true, true, d+w.between(0, time.Minute))
+		}
+		return
+	}
+	if n.dozes = w.chance(0.5); !n.dozes {
+		n.freeze(w.pause())
+	}
+}
+
+// dozesOff is what comes of it when the request is there.
+func (n *node) dozesOff() {
+	w := n.w
+	n.dozes = false
+	if !w.options.Permits {
+		n.freeze(w.pause())
+		return
+	}
+	d := w.between(10*time.Second, time.Minute)
+	n.freeze(d)
+	w.cut(n.name, true, true, d+w.between(20*time.Second, time.Minute))
+}
+
 // faultOf draws one of the faults of a node. Permits fear cuts and frozen agents most, each for longer than a permit.
 func (w *World) faultOf(kinds int) int {
 	if w.options.Permits && w.chance(0.4) {
@@ -109,13 +137,14 @@ func (w *World) faultOf(kinds int) int {
 
 // strikeAll makes a fault of what there is only once.
 func (w *World) strikeAll() {
-	switch w.random.Intn(12) {
+	switch w.faultOfAll(12) {
 	case 0:
 		if w.chance(0.4) || w.options.Permits {
 			w.settings = choices[w.random.Intn(len(choices))] // in force with the next start
 			w.log("user", "CHANGES the master's settings and restarts it")
 		}
 		w.master.crash(w.pause(), w.chance(0.3))
+		w.cutSome()
 	case 1, 2:
 		w.master.crashIn, w.master.written = 1+w.random.Intn(12), w.chance(0.5)
 	case 3:
@@ -144,10 +173,31 @@ func (w *World) strikeAll() {
 		w.log("network", "WEATHER %+v", w.weather)
 	case 11:
 		if w.chance(0.3) || w.options.Permits {
-			w.restore(w.pause() + time.Second)
+			w.restore(w.between(time.Second, 10*time.Second) + w.pause()/4)
 		}
 	case 10:
 		w.replay(10+w.random.Intn(200), func(recorded) bool { return true })
+	}
+}
+
+// faultOfAll draws one of the faults of what there is only once. Permits fear new leaders most.
+func (w *World) faultOfAll(kinds int) int {
+	if w.options.Permits && w.chance(0.4) {
+		return []int{0, 0, 0, 11, 8}[w.random.Intn(5)]
+	}
+	return w.random.Intn(kinds)
+}
+
+// cutSome cuts nodes off for longer than permits last mostly, in worlds about permits: what has happened to the master may have
+// happened to a switch, too.
+func (w *World) cutSome() {
+	if !w.options.Permits || w.chance(0.4) {
+		return
+	}
+	for _, n := range w.nodes {
+		if w.chance(0.4) {
+			w.cut(n.name, true, true, w.between(20*time.Second, 2*time.Minute))
+		}
 	}
 }
 

@@ -87,8 +87,7 @@ func (w *World) send(p bus.Packet, late time.Duration) {
 func (w *World) doze(p bus.Packet) {
 	name, channel, ok := w.topics.Parse(p.Topic)
 	if n := w.byName[name]; ok && n != nil && n.dozes && !p.Up && p.Client == name && channel == protocol.Request {
-		n.dozes = false
-		n.freeze(w.pause())
+		n.dozesOff()
 	}
 }
 

@@ -60,6 +60,7 @@ func (w *World) restore(down time.Duration) {
 			n.powerCut(w.between(time.Second, down+10*time.Second), false, false)
 		}
 	}
+	w.cutSome()
 	d, u := w.disk, w.user
 	d.epoch, d.rev, d.records, d.promised = b.epoch, b.rev, maps.Clone(b.records), maps.Clone(b.promised)
 	u.asked, u.bare, u.ordered = maps.Clone(b.asked), maps.Clone(b.bare), slices.Clone(b.ordered)

@@ -184,18 +184,9 @@ func list(running []instance) string {
 	return strings.Join(out, ", ")
 }
 
-// permitsEnd is how long after it was sent the longest permit of all that were given lately has ended, by the slowest clock.
-func (w *World) permitsEnd() time.Duration {
-	longest := permit.Lasts(w.settings.Settings)
-	for _, s := range w.recent {
-		longest = max(longest, permit.Lasts(s))
-	}
-	return slack(longest*112/100 + 2*time.Second)
-}
+// permitsEnd is how long after it was sent the longest permit that any master of this world has given has ended, by the
+// slowest clock: a slot's record has the longest of its pod, for as long as it is there.
+func (w *World) permitsEnd() time.Duration { return slack(w.longest*112/100 + 2*time.Second) }
 
-// noteSettings remembers with which settings masters have led in the last minutes.
-func (w *World) noteSettings(s message.Settings) {
-	const enough = 3 // a permit is shorter than three lives of a master mostly, and is 90 s long at most
-	w.recent = append(w.recent, s)
-	w.recent = w.recent[max(0, len(w.recent)-enough):]
-}
+// noteSettings remembers how long the permits of a master may be that begins to lead.
+func (w *World) noteSettings(s message.Settings) { w.longest = max(w.longest, permit.Lasts(s)) }

@@ -108,7 +108,7 @@ type World struct {
 	flips map[string]int // how often a node became Unknown
 
 	singles    singles
-	recent     []message.Settings // of the masters that have led lately
+	longest    time.Duration // of the permits of all masters so far
 	backups    []backup
 	restores   int
 	restoredAt time.Duration // when the master's store went back to what it was before
