@@ -3,6 +3,7 @@ package sim
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/skerry-edge/skerry/edgeagent/engine"
@@ -103,7 +104,7 @@ func (n *node) hangs() {
 	w := n.w
 	if w.options.Permits && w.chance(0.7) {
 		n.dozes = w.chance(0.5)
-		if d := w.between(10*time.Second, 110*time.Second); !n.dozes {
+		if d := w.between(30*time.Second, 2*time.Minute); !n.dozes {
 			n.freeze(d)
 			w.cut(n.name, true, true, d+w.between(0, time.Minute))
 		}
@@ -114,6 +115,12 @@ func (n *node) hangs() {
 	}
 }
 
+// asked reports whether the node has single pods and has just sent a heartbeat, so that the request that comes is its permit.
+func (n *node) asked() bool {
+	w := n.w
+	return !w.options.Permits || w.now-n.beat < 200*time.Millisecond && slices.ContainsFunc(n.instances(), func(i instance) bool { return !i.p.pinned })
+}
+
 // dozesOff is what comes of it when the request is there.
 func (n *node) dozesOff() {
 	w := n.w
@@ -122,9 +129,9 @@ func (n *node) dozesOff() {
 		n.freeze(w.pause())
 		return
 	}
-	d := w.between(10*time.Second, time.Minute)
+	d := w.between(20*time.Second, time.Minute)
 	n.freeze(d)
-	w.cut(n.name, true, true, d+w.between(20*time.Second, time.Minute))
+	w.cut(n.name, true, true, d+w.between(30*time.Second, time.Minute))
 }
 
 // faultOf draws one of the faults of a node. Permits fear cuts and frozen agents most, each for longer than a permit.

@@ -86,7 +86,10 @@ func (w *World) send(p bus.Packet, late time.Duration) {
 // doze freezes an agent that is to be with the request that has just arrived.
 func (w *World) doze(p bus.Packet) {
 	name, channel, ok := w.topics.Parse(p.Topic)
-	if n := w.byName[name]; ok && n != nil && n.dozes && !p.Up && p.Client == name && channel == protocol.Request {
+	if n := w.byName[name]; ok && n != nil && !p.Up && channel == protocol.Beat {
+		n.beat = w.now
+	}
+	if n := w.byName[name]; ok && n != nil && n.dozes && n.asked() && !p.Up && p.Client == name && channel == protocol.Request {
 		n.dozesOff()
 	}
 }

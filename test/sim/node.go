@@ -46,7 +46,8 @@ type node struct {
 	counted bool // running is what runs
 	running map[string][]string
 	guarded guarded
-	dozes   bool // the agent is frozen when the master's next request has reached it, before it has read that
+	beat    time.Duration // when its last heartbeat reached the master
+	dozes   bool          // the agent is frozen when the master's next request has reached it, before it has read that
 
 	gone     bool          // no machine has this name any more
 	original *node         // whose disk it has a copy of

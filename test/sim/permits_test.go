@@ -78,7 +78,7 @@ var permitMistakes = []mistake{
 	{what: "a guard that crashes forgets its deadline", broken: func() Broken { return Broken{GuardForgets: true} }, want: "its guard was to end that"},
 	{what: "an agent arms its guard for a minute more than it is permitted", broken: func() Broken {
 		return Broken{Guard: func(_ *node, g loop.Guard) loop.Guard { return generous{g} }}
-	}, want: twice},
+	}, want: "its guard was to end that"},
 }
 
 // onGrant plants a mistake in what an agent makes of a permit.

@@ -188,5 +188,7 @@ func list(running []instance) string {
 // slowest clock: a slot's record has the longest of its pod, for as long as it is there.
 func (w *World) permitsEnd() time.Duration { return slack(w.longest*112/100 + 2*time.Second) }
 
-// noteSettings remembers how long the permits of a master may be that begins to lead.
-func (w *World) noteSettings(s message.Settings) { w.longest = max(w.longest, permit.Lasts(s)) }
+// noteSettings remembers with which settings masters have led.
+func (w *World) noteSettings(s message.Settings) {
+	w.longest, w.slowest = max(w.longest, permit.Lasts(s)), max(w.slowest, s.Heartbeat())
+}

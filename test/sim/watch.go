@@ -163,7 +163,7 @@ func (w *World) watchStatus(n *node) {
 	if version != h.version {
 		h.version, h.since, h.verified = version, w.now, false
 	}
-	limit := slack(2*w.settings.Heartbeat() + planTime)
+	limit := slack(2*w.slowest + planTime) // a node keeps the interval that it knows until it has met the master that leads now
 	if h.verified || w.now-max(h.since, h.well, w.watched.fair) <= limit+w.glance() {
 		return
 	}

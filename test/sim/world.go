@@ -109,6 +109,7 @@ type World struct {
 
 	singles    singles
 	longest    time.Duration // of the permits of all masters so far
+	slowest    time.Duration // of their heartbeat intervals
 	backups    []backup
 	restores   int
 	restoredAt time.Duration // when the master's store went back to what it was before
