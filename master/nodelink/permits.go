@@ -53,9 +53,14 @@ func (l *Link) grantPermits(now clock.Now) (next clock.Now, err error) {
 		if err := l.grant(now, l.permits.Ask(l.config.Store.View(), now, from)); err != nil {
 			return next, err
 		}
-		l.askAboutSlots(now, from)
 	}
 	clear(l.asking)
+	for _, name := range slices.Sorted(maps.Keys(l.curious)) {
+		if from, ok := l.asker(name, 0); ok {
+			l.askAboutSlots(now, from)
+		}
+	}
+	clear(l.curious)
 	for _, name := range l.permits.Again(now) {
 		a, more := l.permits.AnswerAgain(l.config.Store.View(), now, name)
 		if !more {
