@@ -12,13 +12,15 @@ export GOFLAGS := $(strip $(GOFLAGS) -trimpath -buildvcs=false -tags=grpcnotrace
 
 # The version that kubectl reports of itself: that of the library it is built from.
 KUBECTL_VERSION = v$(subst v0.,1.,$(shell go list -m -f '{{.Version}}' k8s.io/kubectl))
-LDFLAGS = -s -w -X github.com/skerry-edge/skerry/protocol/daemon.Version=$(VERSION)
+# skerry-guard has its version in a variable of its own: protocol/daemon would not fit into it.
+LDFLAGS = -s -w -X github.com/skerry-edge/skerry/protocol/daemon.Version=$(VERSION) -X main.version=$(VERSION)
 EDGECTL_LDFLAGS = $(LDFLAGS) -X k8s.io/component-base/version.gitVersion=$(KUBECTL_VERSION)
 
-BINARIES := skerry-master skerry-agent skerry-log edgectl
+BINARIES := skerry-master skerry-agent skerry-log skerry-guard edgectl
 PACKAGE_skerry-master := ./master
 PACKAGE_skerry-agent := ./edgeagent
 PACKAGE_skerry-log := ./edgeagent/logs/writer
+PACKAGE_skerry-guard := ./edgeagent/guard/keeper
 PACKAGE_edgectl := ./edgectl
 
 TOOL := go tool -modfile=build/tools/go.mod
@@ -80,6 +82,11 @@ demo: build ## a master, three nodes, a workload, a node lost, the workload move
 	@build/need-packages demo
 	@go run ./test/demo -bin bin
 
+.PHONY: measure-loss
+measure-loss: build ## measure how long a workload is away when its node is lost; takes about six minutes, as root
+	@build/need-packages demo
+	@go run ./test/bench/loss -bin bin
+
 .PHONY: check
 check: go-version ## formatting, vet, linters, import directions, purity, generated files, known vulnerabilities
 	@unformatted=$$(git ls-files '*.go' | xargs gofmt -l); \
@@ -121,6 +128,15 @@ test: build ## run every test, unit to end-to-end; installs what it lacks, ends 
 .PHONY: test-unit
 test-unit: go-version ## run only the tests that need neither root nor any package
 	go test ./protocol/... ./master/... ./edgeagent/... ./build/... ./test/sim/...
+
+# How many seeds a night plays, from which on, and for how many hours at most; chunks that are done are not played again.
+SIM_SEEDS ?= 10000
+SIM_FIRST ?= 1
+SIM_HOURS ?= 8
+
+.PHONY: sim-nightly
+sim-nightly: go-version ## play SIM_SEEDS seeds of the simulation from SIM_FIRST on, a process a core; goes on where it stopped
+	@build/sim-nightly $(SIM_FIRST) $(SIM_SEEDS) $(SIM_HOURS)
 
 .PHONY: test-arm
 test-arm: go-version ## run the unit tests that hold for boards as programs for ARM, under qemu-user

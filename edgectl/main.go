@@ -28,7 +28,7 @@ func main() {
 }
 
 // own are the commands that kubectl does not have. It would look for plugins of these names before they are added.
-var own = []string{"token", "broker", "user", "masters", "conflicts"}
+var own = []string{"token", "broker", "user", "backup", "restore", "recovery-key", "masters", "conflicts", "fleet", "fence"}
 
 // mayBePlugin reports whether arguments can call a plugin: its name comes first.
 func mayBePlugin(args []string) bool {
@@ -59,11 +59,12 @@ func newCommand() *cobra.Command {
 		ConfigFlags:   flags,
 		IOStreams:     streams,
 	})
-	root.AddCommand(newTokenCommand(flags, streams), newBrokerCommand(flags, streams), newUserCommand(flags, streams),
-		newMastersCommand(flags, streams), newConflictsCommand(flags, streams))
-	rename(root)
 	dataDir := root.PersistentFlags().String("data-dir", defaultDataDir(os.Getenv),
 		"Data directory of this machine's master; its admin.kubeconfig is used when no other kubeconfig is set")
+	root.AddCommand(newTokenCommand(flags, streams), newBrokerCommand(flags, streams), newUserCommand(flags, streams), newFenceCommand(flags, streams),
+		newBackupCommand(flags, streams), newRestoreCommand(dataDir, streams), newRecoveryKeyCommand(flags, streams),
+		newMastersCommand(flags, streams), newConflictsCommand(flags, streams), newFleetCommand(streams))
+	rename(root)
 
 	before := root.PersistentPreRunE
 	root.PersistentPreRunE = func(c *cobra.Command, args []string) error {

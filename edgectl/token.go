@@ -36,6 +36,7 @@ type token struct {
 	Used        uint32    `json:"used"`
 	State       string    `json:"state"`
 	Description string    `json:"description"`
+	ForMaster   bool      `json:"forMaster"`
 	Text        string    `json:"token"`
 }
 
@@ -55,6 +56,7 @@ func newTokenCreate(flags genericclioptions.RESTClientGetter, streams genericioo
 	good := lifetime(24 * time.Hour)
 	var uses uint32
 	var description, output string
+	var forMaster bool
 	c := &cobra.Command{
 		Use:   "create",
 		Short: "Make a join token, and print the line that joins a machine with it",
@@ -62,9 +64,15 @@ func newTokenCreate(flags genericclioptions.RESTClientGetter, streams genericioo
   edgectl token create
 
   # For five machines within an hour; only the token
-  edgectl token create --ttl 1h --uses 5 -o token`,
+  edgectl token create --ttl 1h --uses 5 -o token
+
+  # For another master of the cluster, within the next hour, into a file that only you can read
+  (umask 077; edgectl token create --for-master -o token > token)`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if forMaster && !c.Flags().Changed("ttl") {
+				good = lifetime(time.Hour)
+			}
 			ttl := time.Duration(good)
 			switch {
 			case output != "line" && output != "token" && output != "json":
@@ -72,7 +80,11 @@ func newTokenCreate(flags genericclioptions.RESTClientGetter, streams genericioo
 			case ttl < 0 || ttl > 0 && ttl < time.Second:
 				return fmt.Errorf("--ttl %s is too short: at least 1s, or 0 for a token that never expires", inWords(ttl))
 			}
-			body, err := json.Marshal(map[string]any{"ttlSeconds": int64(ttl / time.Second), "uses": uses, "description": description})
+			request := map[string]any{"ttlSeconds": int64(ttl / time.Second), "uses": uses, "description": description}
+			if forMaster { // masters of before don't know the word
+				request["forMaster"] = true
+			}
+			body, err := json.Marshal(request)
 			if err != nil {
 				return err
 			}
@@ -83,8 +95,9 @@ func newTokenCreate(flags genericclioptions.RESTClientGetter, streams genericioo
 			return printToken(streams, data, output)
 		},
 	}
-	c.Flags().Var(&good, "ttl", "How long machines may join with it, as 90m, 12h or 30d; 0 means for ever")
-	c.Flags().Uint32Var(&uses, "uses", 1, "How many machines may join with it; 0 means any number")
+	c.Flags().Var(&good, "ttl", "How long machines may join with it, as 90m, 12h or 30d; 0 means for ever (with --for-master: 1h, at most 24h)")
+	c.Flags().Uint32Var(&uses, "uses", 1, "How many machines may join with it; 0 means any number (with --for-master: at most 10)")
+	c.Flags().BoolVar(&forMaster, "for-master", false, "Make a token with which another master joins (skerry-master --join-masters): who has it gets the cluster's keys, and with them everything")
 	c.Flags().StringVar(&description, "description", "", "What it is for, for edgectl token list")
 	c.Flags().StringVarP(&output, "output", "o", "line", "What to print: line (the command that joins), token, or json")
 	return c
@@ -101,6 +114,12 @@ func printToken(streams genericiooptions.IOStreams, data []byte, output string) 
 	case "json":
 		fmt.Fprint(streams.Out, string(data))
 	default:
+		if t.ForMaster {
+			fmt.Fprintf(streams.ErrOut, "Whoever has this token can have the cluster's keys until it is used, or expires. Bring it to the other machine as a file that only root can read, and start there, "+
+				"with the same --etcd and --cluster-name as here:\n  skerry-master --join-masters @FILE …\n")
+			fmt.Fprintln(streams.Out, t.Text)
+			return nil
+		}
 		fmt.Fprintln(streams.Out, "skerry-agent --join "+t.Text)
 	}
 	return nil
@@ -141,9 +160,12 @@ func printTokens(out io.Writer, tokens []token, now time.Time) error {
 		return err
 	}
 	w := tabwriter.NewWriter(out, 0, 8, 3, ' ', 0)
-	fmt.Fprintln(w, "ID\tSTATE\tUSED\tEXPIRES\tAGE\tDESCRIPTION")
+	fmt.Fprintln(w, "ID\tFOR\tSTATE\tUSED\tEXPIRES\tAGE\tDESCRIPTION")
 	for _, t := range tokens {
-		state, expires, uses := t.State, "never", "any"
+		state, expires, uses, whom := t.State, "never", "any", "nodes"
+		if t.ForMaster {
+			whom = "masters"
+		}
 		if state == "" {
 			state = "good"
 		}
@@ -160,7 +182,7 @@ func printTokens(out io.Writer, tokens []token, now time.Time) error {
 		if t.Uses != 0 {
 			uses = strconv.FormatUint(uint64(t.Uses), 10)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%d of %s\t%s\t%s\t%s\n", t.ID, state, t.Used, uses, expires, duration.HumanDuration(now.Sub(t.Created)), printable(t.Description))
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d of %s\t%s\t%s\t%s\n", t.ID, whom, state, t.Used, uses, expires, duration.HumanDuration(now.Sub(t.Created)), printable(t.Description))
 	}
 	return w.Flush()
 }

@@ -20,7 +20,7 @@ func TestTokenList(t *testing.T) {
 		{ID: "00000002", Created: made, Used: 7},
 		{ID: "00000003", Created: made, Expires: now.Add(-30 * time.Minute), Uses: 1, State: "expired"},
 		{ID: "00000004", Created: made, Uses: 1, Used: 1, State: "used_up"},
-		{ID: "00000005", Created: made, Uses: 1, State: "revoked"},
+		{ID: "00000005", Created: made, Uses: 1, State: "revoked", ForMaster: true},
 	}, now)
 	if err != nil {
 		t.Fatal(err)
@@ -30,12 +30,12 @@ func TestTokenList(t *testing.T) {
 		got = append(got, strings.TrimRight(line, " \n"))
 	}
 	want := []string{
-		"ID         STATE     USED       EXPIRES   AGE   DESCRIPTION",
-		"00000001   good      2 of 5     in 22h    90m   third floor",
-		"00000002   good      7 of any   never     90m",
-		"00000003   expired   0 of 1     30m ago   90m",
-		"00000004   used up   1 of 1     never     90m",
-		"00000005   revoked   0 of 1     never     90m",
+		"ID         FOR       STATE     USED       EXPIRES   AGE   DESCRIPTION",
+		"00000001   nodes     good      2 of 5     in 22h    90m   third floor",
+		"00000002   nodes     good      7 of any   never     90m",
+		"00000003   nodes     expired   0 of 1     30m ago   90m",
+		"00000004   nodes     used up   1 of 1     never     90m",
+		"00000005   masters   revoked   0 of 1     never     90m",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -11,7 +12,7 @@ var pure = []string{
 	"protocol", "protocol/clock", "protocol/message", "protocol/seal", "protocol/stream", "protocol/pod",
 	"master/apiserver/authn", "master/apiserver/authz", "master/change", "master/resource/*", "master/scheduler", "master/controller/*",
 	"master/nodelink/desired", "master/nodelink/peer", "master/etcdsync/merge",
-	"edgeagent/pod", "edgeagent/plan", "edgeagent/masterlink/peer",
+	"edgeagent/pod", "edgeagent/plan", "edgeagent/masterlink/peer", "edgeagent/guard/wire",
 }
 
 // wiring may import everything of its own side; tests may import everything.
@@ -30,6 +31,7 @@ var allowed = []struct {
 	{"edgeagent/plan", []string{"edgeagent/pod", "edgeagent/engine"}},
 	{"edgeagent/volume", []string{"edgeagent/pod"}},
 	{"edgeagent/probe", []string{"edgeagent/pod", "edgeagent/engine"}},
+	{"edgeagent/guard", []string{"edgeagent/guard/wire"}}, // shared by the client and the program
 	{"edgeagent/*", []string{"edgeagent/engine"}},
 }
 
@@ -44,6 +46,16 @@ var homes = map[string][]string{
 	"k8s.io/kubectl":                      {"edgectl"},
 	"k8s.io/client-go":                    {"edgectl"},
 }
+
+// small are the packages of programs that have to fit into a megabyte or three. They use the standard library alone, and
+// none of heavy.
+var small = []string{"edgeagent/logs/writer", "edgeagent/guard/wire", "edgeagent/guard/keeper"}
+
+// heavy are packages that bring in hundreds of kilobytes.
+var heavy = []string{"fmt", "net", "net/http", "reflect", "encoding/json", "log", "log/slog", "flag"}
+
+// standardOnly are further packages that use the standard library alone.
+var standardOnly = []string{"edgeagent/guard"}
 
 // impureLibraries may not be imported by a pure package.
 var impureLibraries = []string{
@@ -130,6 +142,12 @@ func refuseLibrary(place, path string) string {
 			}
 		}
 		return "this library appears only in " + strings.Join(places, ", ")
+	}
+	if matchesAny(small, place) && slices.Contains(heavy, path) {
+		return "its program has to stay small"
+	}
+	if first := firstLevel(path); strings.Contains(first, ".") && (matchesAny(small, place) || matchesAny(standardOnly, place)) {
+		return "only the standard library is allowed here"
 	}
 	if isPure(place) {
 		for _, library := range impureLibraries {

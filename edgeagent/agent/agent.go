@@ -106,12 +106,13 @@ func (a *Agent) assemble() error {
 	if a.boot, err = bootID(); err != nil {
 		return err
 	}
-	if a.runtime, err = newRuntime(a.config, id.Node, func() { a.link.Wake() }, a.daemon); err != nil {
+	if a.runtime, err = newRuntime(a.config, id.Node, func() { a.link.Wake() }, a.guardError, a.daemon); err != nil {
 		return err
 	}
 	a.loops.reconcile, a.loops.link = a.daemon.Health.Loop("the control loop"), a.daemon.Health.Loop("the link to the master")
 	a.pool = reconcile.NewPool(runtime.NumCPU())
 	a.reconciler, err = reconcile.New(reconcile.Config{
+		Guard:  a.runtime.guard,
 		Engine: a.runtime.engine, Network: a.runtime.network, Volumes: a.runtime.volumes, Prober: a.runtime.prober,
 		Disk: a.disk, Logs: reconcile.LogFiles{Root: a.logRoot},
 		Executor: a.pool, Clock: a.loops.reconcile.Clock(daemon.Clock), Log: a.daemon.Log, Registerer: a.daemon.Registry,
@@ -137,6 +138,14 @@ func (a *Agent) assemble() error {
 		return nil // the rest needs to know that the node has joined
 	}
 	return a.connect()
+}
+
+// guardError is what is wrong with the guard, as the control loop knows.
+func (a *Agent) guardError() error {
+	if a.reconciler == nil {
+		return nil // the machine is read before there is one
+	}
+	return a.reconciler.GuardError()
 }
 
 // connect makes the way to the master of a node that has joined.
@@ -213,6 +222,7 @@ func (a *Agent) addChecks() {
 		}
 		return err
 	})
+	a.daemon.Health.Check("guard", a.reconciler.GuardError)
 	a.daemon.Health.Check("broker", a.bus.Err)
 	a.daemon.Health.Check("master", func() error {
 		switch h := a.link.Health(); {

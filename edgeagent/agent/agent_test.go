@@ -13,6 +13,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/skerry-edge/skerry/edgeagent/engine/containerd"
+	"github.com/skerry-edge/skerry/edgeagent/guard/wire"
 	"github.com/skerry-edge/skerry/edgeagent/logs"
 	"github.com/skerry-edge/skerry/protocol/message"
 	"github.com/skerry-edge/skerry/protocol/seal"
@@ -264,5 +266,17 @@ func TestLabels(t *testing.T) {
 		if err := checkLabel(label[0], label[1]); (err == nil) != ok {
 			t.Errorf("%v: %v", label, err)
 		}
+	}
+}
+
+// The guard takes the group in which the engine runs what needs a permit.
+func TestGuardedGroup(t *testing.T) {
+	config := Config{DataDir: t.TempDir()}
+	group := guardedGroup(config)
+	if err := wire.CheckGroup(group); err != nil {
+		t.Errorf("%s: %v", group, err)
+	}
+	if want := containerd.CgroupParent(config.DataDir) + "/stop"; group != want {
+		t.Errorf("it is %s, want %s", group, want)
 	}
 }

@@ -7,6 +7,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/skerry-edge/skerry/edgeagent/guard"
 	"github.com/skerry-edge/skerry/protocol"
 	"github.com/skerry-edge/skerry/protocol/bus/mqtt"
 	"github.com/skerry-edge/skerry/protocol/daemon"
@@ -28,6 +29,7 @@ type Config struct {
 	Containerd string // socket
 	Namespace  string // of containerd
 	Labels     map[string]string
+	Guard      string // socket of skerry-guard
 	PluginDir  string // of the CNI plugins; empty: pluginDirs
 }
 
@@ -70,6 +72,8 @@ func (c *Config) Define(f *daemon.Flags) {
 		Usage: "where containerd listens"})
 	f.String(&c.Namespace, nil, daemon.Flag{Name: "containerd-namespace", Arg: "NS", Default: "skerry",
 		Usage: "containerd's namespace for our containers; one agent has it for itself"})
+	f.String(&c.Guard, nil, daemon.Flag{Name: "guard", Arg: "SOCKET", Default: guard.Socket,
+		Usage: "where skerry-guard listens; pods with skerry.dev/partition-policy: stop run only with it"})
 	f.String(&c.PluginDir, nil, daemon.Flag{Name: "cni-bin-dir", Arg: "DIR",
 		Usage: "where the CNI plugins bridge, host-local and portmap are (default: " + strings.Join(pluginDirs, " or ") + ")"})
 	f.Pairs(&c.Labels, checkLabel, daemon.Flag{Name: "labels", Arg: "KEY=VALUE,…", Usage: "labels of the node"})

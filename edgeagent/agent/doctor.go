@@ -29,9 +29,13 @@ func Examine(ctx context.Context, config Config, out io.Writer) error {
 		DataDir: dir, Socket: config.Containerd, User: os.Geteuid(),
 		Engine:    func(ctx context.Context) (string, error) { return engineVersion(ctx, config) },
 		LogWriter: findLogWriter,
-		Network:   func() (string, error) { return network.Examine(config.pluginDirs()) },
-		Clock:     doctor.ReadClock,
-		Disk:      doctor.ReadDisk,
+		Guard: func(ctx context.Context) error {
+			_, _, err := newGuard(config).Armed(ctx)
+			return err
+		},
+		Network: func() (string, error) { return network.Examine(config.pluginDirs()) },
+		Clock:   doctor.ReadClock,
+		Disk:    doctor.ReadDisk,
 	}))
 }
 

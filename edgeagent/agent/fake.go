@@ -22,8 +22,10 @@ func newFakeRuntime(config Config, node string) (*runtimeParts, error) {
 	if err != nil {
 		return nil, err
 	}
+	e := fake.New(fake.Config{Now: daemon.Clock, AnyImage: true})
 	return &runtimeParts{
-		engine:  fake.New(fake.Config{Now: daemon.Clock, AnyImage: true}),
+		engine:  e,
+		guard:   e.Guard(),
 		dial:    dialFake,
 		network: &fakeNetwork{pods: map[string]string{}},
 		board:   board,

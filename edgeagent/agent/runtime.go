@@ -14,8 +14,10 @@ import (
 
 	"github.com/skerry-edge/skerry/edgeagent/engine"
 	"github.com/skerry-edge/skerry/edgeagent/engine/containerd"
+	"github.com/skerry-edge/skerry/edgeagent/guard"
 	"github.com/skerry-edge/skerry/edgeagent/machine"
 	"github.com/skerry-edge/skerry/edgeagent/network"
+	"github.com/skerry-edge/skerry/edgeagent/plan"
 	"github.com/skerry-edge/skerry/edgeagent/probe"
 	"github.com/skerry-edge/skerry/edgeagent/reconcile"
 	"github.com/skerry-edge/skerry/edgeagent/session"
@@ -37,14 +39,16 @@ type runtimeParts struct {
 	network reconcile.Network
 	volumes reconcile.Volumes // nil: fake
 	prober  reconcile.Prober  // likewise
-	dial    session.Dial      // a pod's port
+	guard   reconcile.Guard
+	dial    session.Dial // a pod's port
 	board   board
 	runs    []func(context.Context) error // their loops
 	close   func() error
 }
 
-// newRuntime prepares what runs containers. changed is called when the board's Node has changed.
-func newRuntime(config Config, node string, changed func(), d *daemon.Daemon) (*runtimeParts, error) {
+// newRuntime prepares what runs containers. changed is called when the board's Node has changed, guardError says what is
+// wrong with the guard.
+func newRuntime(config Config, node string, changed func(), guardError func() error, d *daemon.Daemon) (*runtimeParts, error) {
 	if config.Engine == EngineFake {
 		return newFakeRuntime(config, node)
 	}
@@ -76,6 +80,7 @@ func newRuntime(config Config, node string, changed func(), d *daemon.Daemon) (*
 			return "containerd://" + version
 		},
 		Network: pods,
+		Guard:   guardError,
 		Images:  func(ctx context.Context) ([]corev1.ContainerImage, error) { return images(ctx, e) },
 	})
 	if err != nil {
@@ -87,7 +92,7 @@ func newRuntime(config Config, node string, changed func(), d *daemon.Daemon) (*
 	}
 	imports := &importing{Engine: e, done: make(chan struct{})}
 	return &runtimeParts{
-		engine: imports, network: pods, volumes: volumes, prober: probe.Prober{Engine: e}, dial: network.Dial, board: m, close: e.Close,
+		engine: imports, network: pods, volumes: volumes, prober: probe.Prober{Engine: e}, guard: newGuard(config), dial: network.Dial, board: m, close: e.Close,
 		runs: []func(context.Context) error{
 			e.Run, m.Run,
 			func(ctx context.Context) error {
@@ -96,6 +101,25 @@ func newRuntime(config Config, node string, changed func(), d *daemon.Daemon) (*
 			},
 		},
 	}, nil
+}
+
+// guardedGroup is the cgroup of the pods that the guard ends, as the engine makes it.
+func guardedGroup(config Config) string {
+	return filepath.Join("/", containerd.CgroupParent(config.DataDir), plan.GuardedCgroup)
+}
+
+// guarding is skerry-guard as the control loop has it.
+type guarding struct{ *guard.Client }
+
+// newGuard is the guard of the pods that need a permit.
+func newGuard(config Config) guarding {
+	return guarding{guard.New(guard.Config{Socket: config.Guard, Group: guardedGroup(config)})}
+}
+
+// Armed implements reconcile.Guard.
+func (g guarding) Armed(ctx context.Context) (time.Duration, bool, error) {
+	state, err := g.State(ctx)
+	return state.Deadline, state.Armed, err
 }
 
 // podRoot is the directory of all pods' volumes.

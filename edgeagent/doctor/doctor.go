@@ -36,6 +36,8 @@ type Config struct {
 	Engine func(context.Context) (version string, err error)
 	// LogWriter is where skerry-log is; the error says what to do.
 	LogWriter func() (path string, err error)
+	// Guard asks skerry-guard; the error says that it does not answer, and what to do.
+	Guard func(context.Context) error
 	// Network is why pods can't have a network of their own, with what to do; nil: they can. The limit is what
 	// networks can't do, likewise; empty: nothing.
 	Network func() (limit string, problem error)
@@ -48,7 +50,7 @@ type Config struct {
 func Examine(ctx context.Context, c Config) []Finding {
 	k := kernel{root: c.Root}
 	findings := []Finding{user(c.User), k.cgroups(), k.memory(), k.overlay()}
-	findings = append(findings, c.containerd(ctx), c.logWriter())
+	findings = append(findings, c.containerd(ctx), c.logWriter(), c.guard(ctx))
 	findings = append(findings, c.network(), c.clock(), c.disk())
 	return findings
 }
@@ -85,6 +87,13 @@ func (c Config) logWriter() Finding {
 		return Finding{Fail, "skerry-log", "not found", err.Error()}
 	}
 	return Finding{OK, "skerry-log", path, ""}
+}
+
+func (c Config) guard(ctx context.Context) Finding {
+	if err := c.Guard(ctx); err != nil {
+		return Finding{Warn, "skerry-guard", "pods with partition policy stop can't run", err.Error()}
+	}
+	return Finding{OK, "skerry-guard", "it answers", ""}
 }
 
 func (c Config) network() Finding {

@@ -27,6 +27,7 @@ func healthy() *world {
 			DataDir: "/var/lib/x", Socket: "/run/c.sock",
 			Engine:    func(context.Context) (string, error) { return "1.6.20~ds1", nil },
 			LogWriter: func() (string, error) { return "/usr/bin/skerry-log", nil },
+			Guard:     func(context.Context) error { return nil },
 			Network:   func() (string, error) { return "", nil },
 		},
 		files: map[string]string{
@@ -70,6 +71,7 @@ OK    memory cgroup  on
 OK    overlayfs      supported
 OK    containerd     version 1.6.20~ds1
 OK    skerry-log     /usr/bin/skerry-log
+OK    skerry-guard   it answers
 OK    pod network    the CNI plugins and iptables are there
 OK    clock          2023-11-14 22:13:20 UTC, synchronized
 OK    disk           4096 MiB of 8192 MiB are free at /var
@@ -108,6 +110,9 @@ func TestUnhealthyMachines(t *testing.T) {
 		"old containerd": {func(w *world) { w.engine("1.4.13", nil) }, "FAIL  containerd     version 1.4.13", "install 1.6 or newer"},
 		"new containerd": {func(w *world) { w.engine("2.1.0-rc.1", nil) }, "OK    containerd     version 2.1.0-rc.1", ""},
 		"odd containerd": {func(w *world) { w.engine("main", nil) }, `WARN  containerd     its version "main" can't be read`, "1.6 or newer"},
+		"no guard": {func(w *world) {
+			w.config.Guard = func(context.Context) error { return errors.New("enable its socket") }
+		}, "WARN  skerry-guard   pods with partition policy stop can't run", "enable its socket"},
 		"no skerry-log": {func(w *world) {
 			w.config.LogWriter = func() (string, error) { return "", errors.New("put it there") }
 		}, "FAIL  skerry-log     not found", "put it there"},
@@ -139,8 +144,8 @@ func TestUnhealthyMachines(t *testing.T) {
 			if line == "" || !strings.Contains(line, c.remedy) || strings.Contains(line, " → ") != (c.remedy != "") {
 				t.Errorf("no line with %q and %q:\n%s", c.want, c.remedy, got)
 			}
-			if n := strings.Count(got, "\n"); n != 9 {
-				t.Errorf("%d lines instead of 9:\n%s", n, got)
+			if n := strings.Count(got, "\n"); n != 10 {
+				t.Errorf("%d lines instead of 10:\n%s", n, got)
 			}
 			if failed := strings.HasPrefix(c.want, "FAIL"); (err != nil) != failed {
 				t.Errorf("the error is %v", err)

@@ -35,6 +35,9 @@ type Config struct {
 		Problem() error // why they have none, and what to do; nil when they have
 		Limits() string // what theirs can't do, and what to do; empty: nothing
 	}
+	// Guard says why pods that must run at most once can't be guarded; nil when they can, or nobody knows. Nil: nothing is
+	// reported of it.
+	Guard func() error
 	// Changed is called after Node has changed. It must not block. May be nil.
 	Changed func()
 	Log     zerolog.Logger

@@ -2,6 +2,7 @@ package machine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -237,5 +238,35 @@ func BenchmarkSample(b *testing.B) {
 		if err := m.take(s, time.Now()); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// A guard that is missing is a condition once somebody needs it, and stays one, of the other kind, when it is there.
+func TestTheGuardIsAConditionOnceItIsMissed(t *testing.T) {
+	var problem error
+	m := newMachine(t, Config{Guard: func() error { return problem }})
+	guard := func() (found *corev1.NodeCondition) {
+		t.Helper()
+		if err := m.take(sample{memTotal: 1 << 30, diskTotal: 1 << 30, diskFree: 1 << 30}, time.Unix(1_000_000, 0)); err != nil {
+			t.Fatal(err)
+		}
+		node := decode(t, m)
+		for i := range node.Status.Conditions {
+			if c := &node.Status.Conditions[i]; c.Type == "skerry.dev/GuardUnavailable" {
+				found = c
+			}
+		}
+		return found
+	}
+	if c := guard(); c != nil {
+		t.Errorf("nobody needs it: %+v", c)
+	}
+	problem = errors.New("no skerry-guard answers")
+	if c := guard(); c == nil || c.Status != corev1.ConditionTrue || c.Message != "pods with partition policy stop are not started: no skerry-guard answers" {
+		t.Errorf("missing: %+v", c)
+	}
+	problem = nil
+	if c := guard(); c == nil || c.Status != corev1.ConditionFalse {
+		t.Errorf("back: %+v", c)
 	}
 }

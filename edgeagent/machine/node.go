@@ -46,7 +46,7 @@ func (m *Machine) build(s sample, now time.Time) (*corev1.Node, string) {
 		OperatingSystem: runtime.GOOS, Architecture: runtime.GOARCH,
 	}
 	node.Status.Images = m.images
-	node.Status.Conditions = m.judge.conditions(s, m.fixed.memoryCgroup, now, m.network()...)
+	node.Status.Conditions = m.judge.conditions(s, m.fixed.memoryCgroup, now, append(m.network(), m.guard()...)...)
 	return node, s.address
 }
 
@@ -109,6 +109,23 @@ func (m *Machine) network() []judgement {
 		return []judgement{{corev1.NodeNetworkUnavailable, false, "PodNetworkLimited", limits}}
 	}
 	return []judgement{{corev1.NodeNetworkUnavailable, false, "PodNetworkReady", "pods get addresses of their own"}}
+}
+
+// guardUnavailable is the condition of a node on which pods that must run at most once can't be guarded.
+const guardUnavailable corev1.NodeConditionType = "skerry.dev/GuardUnavailable"
+
+// guard judges the guard, once there has been something wrong with it: most nodes have no pods that need one.
+func (m *Machine) guard() []judgement {
+	if m.config.Guard == nil {
+		return nil
+	}
+	if problem := m.config.Guard(); problem != nil {
+		return []judgement{{guardUnavailable, true, "NoGuard", "pods with partition policy stop are not started: " + problem.Error()}}
+	}
+	if m.judge.find(guardUnavailable) == nil {
+		return nil
+	}
+	return []judgement{{guardUnavailable, false, "GuardAnswers", "pods with partition policy stop can be started"}}
 }
 
 // judgement is a condition without its time.

@@ -55,6 +55,13 @@ type Local interface {
 	Statuses() (version uint64, pods []message.PodStatus)
 	// TakeEvents returns what happened to pods since the last call.
 	TakeEvents() []message.Event
+	// Grant takes in what the master permits to run of the pods that must be single.
+	Grant(grant message.Grant)
+	// Permits reports whether the node needs a permit; waits changes when another pod begins to wait for one.
+	Permits() (asks bool, waits uint64)
+	// Release asks about pods; TakeReleased returns those of which nothing is left, since the last call.
+	Release(pods []string)
+	TakeReleased() []string
 	// Node is the node's own status and labels, a corev1.Node as protobuf; equal when nothing changed.
 	Node() []byte
 	// Readings are the newest.

@@ -80,6 +80,10 @@ func (nothing) Epoch() (message.Epoch, error)                              { ret
 func (nothing) KeepEpoch(message.Epoch) error                              { return nil }
 func (nothing) Accept(message.Content)                                     {}
 func (nothing) Statuses() (uint64, []message.PodStatus)                    { return 1, nil }
+func (nothing) Grant(message.Grant)                                        {}
+func (nothing) Permits() (bool, uint64)                                    { return false, 0 }
+func (nothing) Release([]string)                                           {}
+func (nothing) TakeReleased() []string                                     { return nil }
 func (nothing) TakeEvents() []message.Event                                { return nil }
 func (nothing) Node() []byte                                               { return nil }
 func (nothing) Readings() message.Readings                                 { return message.Readings{} }

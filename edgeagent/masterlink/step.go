@@ -49,12 +49,14 @@ func (l *Link) start() error {
 	if err != nil {
 		return fmt.Errorf("read the highest epoch: %w", err)
 	}
+	var settings message.Settings // of the stored document
 	switch {
 	case l.config.Revoked != 0:
 		head := l.runNothing(peer.Head{Position: position, Digest: digest}) // what was left running ends
 		position, digest = head.Position, head.Digest
 	case position.Serial != 0:
 		if content, err := decodeStored(digest, stored); err == nil {
+			settings = content.Settings
 			l.config.Local.Accept(content)
 			l.useBrokers(content)
 		} else {
@@ -82,6 +84,7 @@ func (l *Link) start() error {
 		Settings:    l.config.Settings,
 		Revoked:     l.config.Revoked,
 	})
+	l.peer.Settle(clock.Now{}, settings) // how long to wait between attempts to connect, before anybody has answered
 	return nil
 }
 
@@ -140,7 +143,11 @@ func (l *Link) receive(now clock.Now, m bus.Message) ([]peer.Effect, error) {
 
 func (l *Link) snapshot() peer.Snapshot {
 	version, pods := l.config.Local.Statuses()
+	asks, waits := l.config.Local.Permits()
 	return peer.Snapshot{
+		Asks:     asks,
+		Waits:    waits,
+		Released: l.config.Local.TakeReleased(),
 		Version:  version,
 		Pods:     pods,
 		Node:     l.config.Local.Node(),
@@ -159,7 +166,7 @@ func (l *Link) do(now clock.Now, effects []peer.Effect) {
 				l.log.Warn().Err(err).Msg("message not sent")
 			}
 		case peer.Apply:
-			l.apply(e.Document)
+			l.apply(now, e.Document)
 		case peer.KeepPosition:
 			if err := l.config.Disk.KeepPosition(e.Position); err != nil {
 				l.log.Error().Err(err).Msg("position of the desired state not stored")
@@ -172,6 +179,10 @@ func (l *Link) do(now clock.Now, effects []peer.Effect) {
 				continue
 			}
 			l.peer.EpochKept(e.Epoch)
+		case peer.Grant:
+			l.config.Local.Grant(e.Grant)
+		case peer.Release:
+			l.config.Local.Release(e.Pods)
 		case peer.Frame:
 			if l.config.Frames != nil {
 				l.config.Frames.Deliver(e.Data)
@@ -198,7 +209,7 @@ func (l *Link) do(now clock.Now, effects []peer.Effect) {
 }
 
 // apply stores a desired state, and only then lets the node know it.
-func (l *Link) apply(doc message.Desired) {
+func (l *Link) apply(now clock.Now, doc message.Desired) {
 	encoded, content, err := doc.Unpack()
 	if err != nil {
 		l.log.Error().Err(err).Msg("desired state refused")
@@ -211,6 +222,7 @@ func (l *Link) apply(doc message.Desired) {
 		return
 	}
 	l.peer.Stored(peer.Head{Position: doc.Position, Digest: doc.Digest})
+	l.peer.Settle(now, content.Settings)
 	l.config.Local.Accept(content)
 	l.useBrokers(content)
 	l.metrics.accepted.Inc()

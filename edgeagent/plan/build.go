@@ -53,13 +53,16 @@ func build(d *Desired, node Node, p *corev1.Pod, c *corev1.Container, attempt in
 		Hosts:       hosts(p, hostname, net),
 		Sandbox:     string(p.UID),
 		NetNS:       net.Path,
-		Cgroup:      "pod" + string(p.UID),
+		Cgroup:      cgroup(p),
 		CPUMilli:    c.Resources.Limits.Cpu().MilliValue(),
 		CPUShares:   shares(c),
 		MemoryBytes: c.Resources.Limits.Memory().Value(),
 		OOMScore:    oomScore(&p.Spec),
 		TTY:         c.TTY,
 		Stdin:       c.Stdin,
+	}
+	if guarded(p) {
+		s.Labels[engine.LabelGuarded] = "true"
 	}
 	if _, set := env["HOSTNAME"]; !set {
 		env["HOSTNAME"] = hostname
@@ -160,3 +163,19 @@ func shares(c *corev1.Container) uint64 {
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// GuardedCgroup holds, below the agent's parent, the pods that need a permit: what ends them when the agent can't
+// ends all that is in it.
+const GuardedCgroup = "stop"
+
+// guarded reports whether the pod may run only while it has a permit.
+func guarded(p *corev1.Pod) bool { return shared.Single(p) && !shared.Pinned(p) }
+
+// cgroup is the pod's group below the agent's parent.
+func cgroup(p *corev1.Pod) string {
+	group := "pod" + string(p.UID)
+	if guarded(p) {
+		return GuardedCgroup + "/" + group
+	}
+	return group
+}

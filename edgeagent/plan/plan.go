@@ -32,8 +32,9 @@ type Input struct {
 	Memories   map[string]*pod.Memory
 	Doing      []pod.Action
 	// Skip are the pods about which the listing is older than what has happened since: they are left alone.
-	Skip map[string]bool
-	Node Node
+	Skip   map[string]bool
+	Permit pod.Permit
+	Node   Node
 }
 
 // Pod is what is reported of one pod.
@@ -100,7 +101,7 @@ func gather(in Input) map[string]*pod.Situation {
 	out := map[string]*pod.Situation{}
 	of := func(uid string) *pod.Situation {
 		if out[uid] == nil {
-			out[uid] = &pod.Situation{UID: uid, Boot: in.Node.Boot, HostIP: in.Node.IP}
+			out[uid] = &pod.Situation{UID: uid, Boot: in.Node.Boot, HostIP: in.Node.IP, Permit: in.Permit}
 		}
 		return out[uid]
 	}

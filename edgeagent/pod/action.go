@@ -52,6 +52,7 @@ type Action struct {
 	Probe    ProbeType     // Probe
 	Call     *Call         // Probe; Start: the hook after it; Stop: the hook before it
 	Grace    time.Duration // Start: for a container whose hook fails
+	Before   clock.Now     // Start: not from then on, whenever its turn comes; zero: at any time
 }
 
 // Key names what an action is at work on. Of two actions with the same key only one is ever under way.

@@ -35,6 +35,8 @@ func (m *Memory) Decide(s Situation, now clock.Now) Decision {
 		d.end(views)
 	case m.over(&m.pod.Spec, views):
 		d.finish(views)
+	case d.needsPermit() && now.Reached(d.permitEnd()):
+		d.halt(views)
 	default:
 		if m.Record.Started == 0 {
 			m.Record.Started = now.Wall.Unix()
@@ -47,6 +49,9 @@ func (m *Memory) Decide(s Situation, now clock.Now) Decision {
 	}
 	if !m.ending {
 		d.tidy(views, listed)
+	}
+	if d.needsPermit() && d.permitEnd() != (clock.Now{}) && !now.Reached(d.permitEnd()) {
+		d.out.Next = clock.Earliest(d.out.Next, d.permitEnd())
 	}
 	if m.pod != nil {
 		d.out.Status = m.status(s, views, now)
@@ -162,6 +167,10 @@ func (d *decider) advance(v view) (Action, bool) {
 	attempt, why := v.attempt, "never started"
 	switch v.state {
 	case engine.Exited:
+		if mem.halted == v.attempt+1 {
+			attempt, why = v.attempt+1, "it was ended with its permit"
+			break
+		}
 		if mem.replaced == v.attempt+1 {
 			attempt, why = v.attempt+1, "its image has been changed"
 			break
@@ -195,6 +204,10 @@ func (d *decider) advance(v view) (Action, bool) {
 	if r := d.retries[startKey(name)]; d.wait(r.last, shared.RetryDelay(r.failures)) {
 		return Action{}, false
 	}
+	if may, _ := d.mayStart(); !may {
+		d.showWaiting(v)
+		return Action{}, false
+	}
 	spec, subPaths, err := d.s.Build(v.spec, attempt, *d.net)
 	if err != nil {
 		d.backOff(name, "CreateContainerConfigError", err.Error(), "")
@@ -202,6 +215,9 @@ func (d *decider) advance(v view) (Action, bool) {
 	}
 	a.Kind, a.ID, a.Spec, a.SubPaths = Start, spec.ID, &spec, subPaths
 	a.Call, a.Grace = d.postStart(v.spec), graceOf(d.pod)
+	if d.needsPermit() {
+		a.Before = d.s.Permit.Until
+	}
 	return a, true
 }
 

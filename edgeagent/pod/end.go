@@ -39,6 +39,13 @@ func (d *decider) end(views []view) {
 		d.ending, d.endSince = true, d.now
 	}
 	deadline := d.endSince.Add(graceOf(d.pod))
+	if d.needsPermit() || d.ownsGuarded() {
+		if end := d.permitEnd(); end == (clock.Now{}) {
+			deadline = d.endSince
+		} else {
+			deadline = clock.Earliest(deadline, d.s.Permit.Until)
+		}
+	}
 	d.cancel(deadline, why)
 	if !d.stopAll(views, deadline, why) {
 		return

@@ -36,6 +36,7 @@ type containerMemory struct {
 	endOf        int       // 1 + the attempt whose end was seen …
 	endSeen      clock.Now // … first then
 	replaced     int       // 1 + the attempt that was stopped because its spec had changed
+	halted       int       // 1 + the attempt that was stopped because its permit had ended
 	condemned    int       // 1 + the attempt that was stopped because a probe had failed
 	hooked       int       // 1 + the attempt whose preStop hook has been called
 	probes       map[ProbeType]*probeMemory
@@ -68,6 +69,7 @@ type Situation struct {
 	Doing      []Action           // under way for the pod
 	Boot       string             // boot id of the machine; empty: unknown
 	HostIP     string             // the node's address; empty: unknown
+	Permit     Permit
 	// Build makes the engine's spec of one attempt. Its errors are the user's to mend: a ConfigMap that is
 	// missing, for instance. It is pure.
 	Build func(c *corev1.Container, attempt int, net Network) (engine.Spec, []SubPath, error)

@@ -114,7 +114,7 @@ func (m *Memory) observeOne(name string, group []engine.Container, now clock.Now
 // countEnd is the number of ends in a row after one more.
 func (m *Memory) countEnd(ends int, mem *containerMemory, attempt int, now clock.Now) int {
 	switch {
-	case mem.replaced == attempt+1:
+	case mem.replaced == attempt+1, mem.halted == attempt+1:
 		return 0
 	case mem.runningOf == attempt+1 && now.Since(mem.runningSince) >= shared.BackoffReset:
 		return 1

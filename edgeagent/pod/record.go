@@ -10,6 +10,7 @@ import (
 type Record struct {
 	Boot       string                     `json:"boot,omitempty"`    // boot id of the machine when the pod last ran here
 	Started    int64                      `json:"started,omitempty"` // status.startTime, Unix seconds
+	Bound      bool                       `json:"bound,omitempty"`   // the pod must be single, can run here only, and may
 	Containers map[string]ContainerRecord `json:"containers,omitempty"`
 }
 

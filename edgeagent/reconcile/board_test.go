@@ -57,7 +57,7 @@ func (b *board) startAgent() {
 	b.t.Helper()
 	b.pending = nil
 	r, err := reconcile.New(reconcile.Config{
-		Engine: b.engine, Network: boardNetwork{b}, Disk: b.disk, Executor: executor{b},
+		Engine: b.engine, Network: boardNetwork{b}, Disk: b.disk, Executor: executor{b}, Guard: b.engine.Guard(),
 		Clock: func() clock.Now { return b.now }, Log: zerolog.Nop(),
 		Node: func() plan.Node { return plan.Node{Name: "board", IP: "192.0.2.7", Boot: fmt.Sprint(b.boot)} },
 	})

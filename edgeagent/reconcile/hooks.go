@@ -18,6 +18,9 @@ func (r *Reconciler) start(ctx context.Context, a pod.Action) (res pod.Result) {
 			return res
 		}
 	}
+	if a.Before.Boot != 0 && r.cfg.Clock().Reached(a.Before) {
+		return *givenUp() // it has waited for its turn until its permit was over
+	}
 	res.Err = r.cfg.Engine.Start(ctx, *a.Spec)
 	return res
 }

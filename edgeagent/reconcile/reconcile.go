@@ -72,6 +72,7 @@ const (
 	LaneStart Lane = "start" // bound by the processor and the disk
 	LaneStop  Lane = "stop"  // mostly waits
 	LaneProbe Lane = "probe" // short, and many
+	LaneGuard Lane = "guard" // short, and nothing else may hold it up
 	LaneHook  Lane = "hook"  // mostly waits, for any time: nothing waits for its turn
 )
 
@@ -89,7 +90,8 @@ type Config struct {
 	Volumes  Volumes // nil: there are none, and nobody misses them
 	Prober   Prober  // nil: every container is well
 	Disk     Disk
-	Logs     Logs // nil: there are none
+	Guard    Guard // nil: pods that need a permit are not started
+	Logs     Logs  // nil: there are none
 	Executor Executor
 	Clock    clock.Source
 	Node     func() plan.Node // what is known of the machine; called at each step
@@ -103,7 +105,7 @@ type Config struct {
 	Relist time.Duration
 }
 
-// Reconciler is the loop. Accept, Statuses, TakeEvents, EngineError and Wake may be called from any goroutine, Step
+// Reconciler is the loop. Accept, Grant, Release, Statuses, Permits, the methods that take, the errors and Wake may be called from any goroutine, Step
 // and Run from one.
 type Reconciler struct {
 	cfg     Config
@@ -122,6 +124,7 @@ type Reconciler struct {
 	seq      uint64            // counts what happened
 	touched  map[string]uint64 // by pod: seq of what last happened to it
 	nextPlan clock.Now
+	permits  permits
 
 	// The world's way in and out.
 	mu        sync.Mutex

@@ -17,7 +17,7 @@ func (r *Reconciler) Step(now clock.Now) (next clock.Now) {
 		p := plan.Make(in, now)
 		r.do(p, now)
 	}
-	return clock.Earliest(r.nextPlan, r.list.next(now))
+	return clock.Earliest(r.nextPlan, r.followPermits(now), r.list.next(now))
 }
 
 // gather takes in what has happened and asks for a new listing if that is needed. fresh is false while nothing
@@ -39,6 +39,7 @@ func (r *Reconciler) gather(now clock.Now) (in plan.Input, fresh bool) {
 		r.list.wanted = true
 		r.list.retry = r.list.retry && hint != "" // the engine is back: no need to wait
 	}
+	r.gatherPermits(now)
 	for _, l := range listings {
 		r.takeListing(l, now)
 	}
@@ -52,6 +53,7 @@ func (r *Reconciler) gather(now clock.Now) (in plan.Input, fresh bool) {
 	in = plan.Input{
 		Desired: r.desired, Containers: r.listing.containers, Networks: r.listing.networks, Volumes: r.listing.volumes,
 		Memories: r.memories, Skip: map[string]bool{}, Node: r.cfg.Node(),
+		Permit: r.planPermits(),
 	}
 	for uid, seq := range r.touched {
 		if seq > r.listing.seq {

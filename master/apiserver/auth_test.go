@@ -211,7 +211,7 @@ func TestUnauthorized(t *testing.T) {
 		"two tokens":           {nil, []string{"Bearer " + good, "Bearer " + good}, "Unauthorized"},
 		"a huge token":         {nil, []string{"Bearer " + strings.Repeat("A", 60_000)}, "Unauthorized"},
 	} {
-		for _, path := range []string{podsPath, "/api", "/nothing", tokensPath, certificatesPath, brokerPath} {
+		for _, path := range []string{podsPath, "/api", "/nothing", tokensPath, certificatesPath, brokerPath, backupsPath, recoveryKeyPath} {
 			r := a.request(ask{method: "GET", path: path, groups: []string{}})
 			if c.leaf != nil {
 				r.TLS.PeerCertificates = []*x509.Certificate{c.leaf}

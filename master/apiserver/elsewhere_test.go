@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/skerry-edge/skerry/master/apiserver/authn"
+	"github.com/skerry-edge/skerry/master/change"
 	"github.com/skerry-edge/skerry/master/resource"
 )
 
@@ -27,14 +28,23 @@ func (o others) Elsewhere() (string, bool) { return o.url, o.elsewhere }
 func (o others) List(context.Context) MasterList {
 	return MasterList{Etcd: "follower", Items: []Master{{Name: "a", Role: "leader", API: o.url}}}
 }
-func (o others) Conflicts(context.Context) ([]Conflict, error) {
+
+// lost are conflicts of a test.
+type lost struct{}
+
+func (lost) List(context.Context) ([]Conflict, error) {
 	return []Conflict{{ID: "0a", Kind: "secrets", Name: "s"}}, nil
 }
-func (o others) Forget(_ context.Context, id string) (bool, error) { return id == "0a", nil }
 
-// Conflicts may be Secrets: nobody but administrators sees them.
+func (lost) Get(_ context.Context, id string) (Conflict, bool, error) {
+	return Conflict{ID: "0a", Kind: "jointokens.skerry.dev", Name: "t", Key: change.Key{Kind: "jointokens.skerry.dev", Name: "t"}}, id == "0a", nil
+}
+
+func (lost) Forget(_ context.Context, id string) (bool, error) { return id == "0a", nil }
+
+// Conflicts may be Secrets: nobody but administrators sees them, or writes what lost.
 func TestConflicts(t *testing.T) {
-	a := newAPI(t, func(c *Config) { c.Masters = others{} })
+	a := newAPI(t, func(c *Config) { c.Masters, c.Conflicts = others{}, lost{} })
 	var all ConflictList
 	a.get(conflictsPath).into(http.StatusOK, &all)
 	if len(all.Items) != 1 || all.Items[0].ID != "0a" {
@@ -47,6 +57,12 @@ func TestConflicts(t *testing.T) {
 	}{
 		{"GET", conflictsPath, []string{GroupViewers}, 403},
 		{"GET", conflictsPath, []string{}, 401},
+		{"GET", conflictsPath + "/0a", []string{GroupViewers}, 403},
+		{"GET", conflictsPath + "/0a", nil, 200},
+		{"POST", conflictsPath + "/0a/accept", []string{GroupViewers}, 403},
+		{"POST", conflictsPath + "/0a/accept", nil, 409}, // nothing that the API writes
+		{"POST", conflictsPath + "/0b/accept", nil, 404},
+		{"GET", conflictsPath + "/0a/accept", nil, 405},
 		{"DELETE", conflictsPath + "/0a", []string{GroupViewers}, 403},
 		{"DELETE", conflictsPath + "/0b", nil, 404},
 		{"DELETE", conflictsPath + "/0a", nil, 200},

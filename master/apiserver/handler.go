@@ -34,6 +34,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	defer s.catch(out, r)
 
 	err := s.open(out, r, func() error {
+		if r.URL.Path == masterJoinsPath {
+			return s.serveMasterJoin(out, r, trail)
+		}
 		u, err := s.authenticate(r, s.Clock().Wall)
 		if err != nil {
 			trail.entry.Reason = err.Error()
@@ -58,14 +61,23 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == mastersPath {
 			return s.serveMasters(out, r, u)
 		}
-		if id, ok := conflictPath(r.URL.Path); ok {
-			return s.serveConflicts(out, r, u, id)
+		if r.URL.Path == conflictsPath || strings.HasPrefix(r.URL.Path, conflictsPath+"/") {
+			return s.serveConflicts(out, r, u)
 		}
 		if r.URL.Path == brokerPath {
 			return s.serveBroker(out, r, u)
 		}
 		if r.URL.Path == certificatesPath {
 			return s.serveCertificates(out, r, u, trail)
+		}
+		if node, ok := slotPath(r.URL.Path); ok {
+			return s.serveSlots(out, r, u, node, trail)
+		}
+		if r.URL.Path == backupsPath {
+			return s.serveBackups(out, r, u)
+		}
+		if r.URL.Path == recoveryKeyPath {
+			return s.serveRecoveryKey(out, r, u)
 		}
 		if name, ok := tokenPath(r.URL.Path); ok {
 			return s.serveTokens(out, r, u, name, trail)

@@ -56,6 +56,12 @@ type Config struct {
 
 	// Masters are those of the cluster; nil: this one is the only one.
 	Masters Masters
+	// Conflicts are what masters that were cut off have lost; nil: there is one master, and none.
+	Conflicts Conflicts
+	// MasterJoins lets further masters join; nil: none can.
+	MasterJoins MasterJoins
+	// Recovery makes backups; nil: there are none to be had.
+	Recovery Recovery
 
 	// Streams reaches the nodes, for logs; nil: there are none to be had.
 	Streams Streams

@@ -20,6 +20,8 @@ import (
 type Tokens interface {
 	// Create makes one. A ttl or uses of 0 mean no end.
 	Create(ctx context.Context, ttl time.Duration, uses uint32, description string) (Token, error)
+	// CreateForMaster makes one with which further masters join, and get the cluster's keys.
+	CreateForMaster(ctx context.Context, ttl time.Duration, uses uint32, description string) (Token, error)
 	// List are all that are remembered, by id.
 	List() []Token
 	// Revoke ends one; found is false when there is none of this id.
@@ -35,7 +37,8 @@ type Token struct {
 	Used        uint32    `json:"used"`             // how many have
 	State       string    `json:"state,omitempty"`  // why it is no longer good: revoked, expired or used_up; empty: it is
 	Description string    `json:"description,omitempty"`
-	Text        string    `json:"token,omitempty"` // the token itself; only where it has just been made
+	ForMaster   bool      `json:"forMaster,omitempty"` // masters join with it, not nodes
+	Text        string    `json:"token,omitempty"`     // the token itself; only where it has just been made
 }
 
 // TokenList is what the API answers with.
@@ -48,6 +51,7 @@ type NewTokenRequest struct {
 	TTLSeconds  int64  `json:"ttlSeconds"` // 0: for ever
 	Uses        uint32 `json:"uses"`       // 0: for any number of nodes
 	Description string `json:"description,omitempty"`
+	ForMaster   bool   `json:"forMaster,omitempty"` // for masters, which get the cluster's keys
 }
 
 // Bounds of a NewTokenRequest.
@@ -56,6 +60,10 @@ const (
 	maxTokenUses        = 100_000
 	maxTokenDescription = 200 // bytes
 	maxTokenRequest     = 4 << 10
+
+	// A token for masters is worth the whole cluster.
+	maxMasterTokenTTL  = 24 * time.Hour
+	maxMasterTokenUses = 10
 )
 
 // tokensPath is where tokens are: what edgectl token talks to. They are no objects of the API, for their text must
@@ -86,7 +94,7 @@ func (s *Server) serveTokens(w http.ResponseWriter, r *http.Request, u user, id 
 	case id == "" && r.Method == http.MethodGet:
 		return writeJSON(w, http.StatusOK, TokenList{Items: append([]Token{}, s.Tokens.List()...)})
 	case id == "" && r.Method == http.MethodPost:
-		return s.createToken(w, r, tr)
+		return s.createToken(w, r, u, tr)
 	case id != "" && r.Method == http.MethodDelete:
 		found, err := s.Tokens.Revoke(r.Context(), id)
 		switch {
@@ -100,7 +108,7 @@ func (s *Server) serveTokens(w http.ResponseWriter, r *http.Request, u user, id 
 	return notAllowed()
 }
 
-func (s *Server) createToken(w http.ResponseWriter, r *http.Request, tr *trail) error {
+func (s *Server) createToken(w http.ResponseWriter, r *http.Request, u user, tr *trail) error {
 	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxTokenRequest))
 	if err != nil {
 		return apierrors.NewRequestEntityTooLargeError("a request for a join token is small")
@@ -115,7 +123,14 @@ func (s *Server) createToken(w http.ResponseWriter, r *http.Request, tr *trail) 
 		return apierrors.NewBadRequest(err.Error())
 	}
 	ttl := time.Duration(ask.TTLSeconds) * time.Second
-	token, err := s.Tokens.Create(r.Context(), ttl, ask.Uses, ask.Description)
+	create := s.Tokens.Create
+	if ask.ForMaster {
+		if err := s.allowEverything(u, tokenResource, "make join tokens for masters"); err != nil {
+			return err
+		}
+		create = s.Tokens.CreateForMaster
+	}
+	token, err := create(r.Context(), ttl, ask.Uses, ask.Description)
 	switch {
 	case errors.As(err, new(apierrors.APIStatus)):
 		return err
@@ -134,6 +149,10 @@ func (ask NewTokenRequest) check() error {
 		return fmt.Errorf("ttlSeconds: %d is not between 0 (for ever) and %d", ask.TTLSeconds, longest)
 	case ask.Uses > maxTokenUses:
 		return fmt.Errorf("uses: %d is more than %d; 0 means any number", ask.Uses, maxTokenUses)
+	case ask.ForMaster && (ask.TTLSeconds == 0 || ask.TTLSeconds > int64(maxMasterTokenTTL/time.Second)):
+		return fmt.Errorf("ttlSeconds: a token for masters is good for at most %d", int64(maxMasterTokenTTL/time.Second))
+	case ask.ForMaster && (ask.Uses == 0 || ask.Uses > maxMasterTokenUses):
+		return fmt.Errorf("uses: a token for masters is good for 1 to %d of them", maxMasterTokenUses)
 	case len(ask.Description) > maxTokenDescription:
 		return fmt.Errorf("description: it has more than %d bytes", maxTokenDescription)
 	}

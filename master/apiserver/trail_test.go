@@ -81,6 +81,7 @@ func TestWhatIsTakenDown(t *testing.T) {
 		a.get(tokensPath)
 		a.post(tokensPath, `{"uses":1}`)
 		a.post(certificatesPath, map[string]any{"request": userRequest(t, "alice"), "ttlSeconds": 3600})
+		a.post(backupsPath, nil)
 		if strings.Contains(token, "hush") {
 			t.Error("the token is unfortunate")
 		}
@@ -111,6 +112,7 @@ func TestWhatIsTakenDown(t *testing.T) {
 		account + " list pods default/ 403",
 		"somebody post /apis/skerry.dev/v1/jointokens / 503",
 		"somebody post /apis/skerry.dev/v1/usercertificates /alice 201",
+		"somebody post /apis/skerry.dev/v1/backups / 503",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

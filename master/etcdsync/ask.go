@@ -22,7 +22,15 @@ func Ask(ctx context.Context, config Config) (Found, error) {
 	for {
 		o, err := s.askOnce(ctx)
 		if err == nil {
-			return Found{Cluster: o.meta != nil, Keys: o.keys}, nil
+			found := Found{Cluster: o.meta != nil}
+			if o.keys != nil {
+				w, err := decode[wrapped](s.layout.keys(), o.keys)
+				if err != nil {
+					return Found{}, err
+				}
+				found.Keys = w.Keys
+			}
+			return found, nil
 		}
 		if ctx.Err() != nil {
 			return Found{}, ctx.Err()

@@ -77,14 +77,16 @@ type Config struct {
 	CutOff  CutOff
 	// TTL of the election's lease; 0 means the constant.
 	TTL time.Duration
-	// Keys is the bundle of the cluster's keys, wrapped by the recovery key; it is put into etcd as it is. nil: none.
-	Keys []byte
+	// Keys are those of the cluster, which are put into etcd wrapped; nil: they are not.
+	Keys Keys
 	// Lead is run while this master leads; the context ends when it doesn't any more. Its error ends Run.
 	Lead func(ctx context.Context) error
 	// Changed, if set, is called when other brokers are known than before; it must not block.
 	Changed func()
 	// Tell, if set, reports a change that people should know of as an Event; called while this master leads.
 	Tell func(reason, message string, warning bool)
+	// TellOf, if set, does the same about one object, which may be gone.
+	TellOf func(about change.Key, reason, message string)
 
 	Clock      clock.Source
 	Logger     zerolog.Logger

@@ -60,6 +60,9 @@ func (s *Sync) follow(ctx context.Context, o overview) error {
 			return fatal(err)
 		}
 	}
+	if err := s.sayEnded(ctx); err != nil {
+		return err
+	}
 	if err := s.adopt(ctx, o, journal); err != nil {
 		return err
 	}
@@ -126,6 +129,7 @@ func (s *Sync) adopt(ctx context.Context, o overview, journal []store.Entry) err
 		return err
 	}
 	s.noteBehind(0)
+	s.noteKeys(o.keys, true)
 	s.mu.Lock()
 	s.position, s.state, s.emptySince = o.position, Follower, clock.Now{}
 	s.mu.Unlock()
@@ -216,6 +220,8 @@ func (s *Sync) take(events []*clientv3.Event, vacant bool) (bool, error) {
 				return vacant, err
 			}
 			s.setLeader(&who)
+		case key == s.layout.keys() && e.Type == mvccpb.PUT:
+			s.noteKeys(e.Kv.Value, true)
 		case key == s.layout.refilling() && e.Type == mvccpb.PUT:
 			return vacant, errFilling
 		case key == s.layout.meta() && e.Type == mvccpb.DELETE:

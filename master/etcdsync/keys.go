@@ -19,6 +19,7 @@ func (l layout) epoch() string     { return l.prefix + "epoch" }
 func (l layout) position() string  { return l.prefix + "position" }
 func (l layout) election() string  { return l.prefix + "election" }
 func (l layout) refilling() string { return l.prefix + "refilling" }
+func (l layout) synced() string    { return l.prefix + "synced" }
 func (l layout) keys() string      { return l.prefix + "keys" }
 func (l layout) terms() string     { return l.prefix + "terms/" }
 func (l layout) objects() string   { return l.prefix + "objects/" }
@@ -26,6 +27,8 @@ func (l layout) masters() string   { return l.prefix + "masters/" }
 func (l layout) alive() string     { return l.prefix + "alive/" }
 func (l layout) conflicts() string { return l.prefix + "conflicts/" }
 func (l layout) returned() string  { return l.prefix + "returned/" }
+func (l layout) led() string       { return l.prefix + "led/" }
+func (l layout) ended() string     { return l.prefix + "ended/" }
 
 // takenOver is where the position stands at which a term began.
 func (l layout) takenOver(number uint32) string { return fmt.Sprintf("%s%010d", l.terms(), number) }

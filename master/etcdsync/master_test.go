@@ -339,10 +339,10 @@ func TestTakeOver(t *testing.T) {
 	if err != nil || len(conflicts) != 2 {
 		t.Fatalf("conflicts: %+v, %v", conflicts, err)
 	}
-	if c := conflicts[0]; c.Key != key("both") || string(c.Value) != "a" || c.Master != "a" || c.Reason != "another master has written it since" {
+	if c, found, err := b.sync.Conflict(t.Context(), conflicts[0].ID); !found || err != nil || c.Key != key("both") || string(c.Value) != "a" || c.Master != "a" || c.Reason != "another master has written it since" {
 		t.Errorf("the first conflict is %+v", c)
 	}
-	if c := conflicts[1]; c.Key != key("o9") || c.Value != nil {
+	if c := conflicts[1]; c.Key != key("o9") || !c.Deleted {
 		t.Errorf("the second conflict is %+v", c)
 	}
 	for _, want := range []bool{true, false} {

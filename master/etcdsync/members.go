@@ -77,7 +77,7 @@ func (s *Sync) noteMasters(answer *clientv3.TxnResponse) ([]Master, error) {
 	if s.config.Changed != nil && !slices.Equal(before, s.Brokers()) {
 		s.config.Changed()
 	}
-	return out, nil
+	return out, s.notePeers(out)
 }
 
 // Masters are those that share this etcd. Without etcd they are as they were last read, and there is an error.
@@ -133,5 +133,17 @@ func (s *Sync) tend(ctx context.Context, lead *leadership) {
 	}
 	if err != nil {
 		s.config.Logger.Warn().Err(err).Msg("what a leader does now and then has failed; it is tried again")
+		return
+	}
+	if s.Elsewhere() {
+		if err := s.lookForRivals(ctx); err != nil {
+			s.config.Logger.Warn().Err(err).Msg("whether earlier leaders know that they lead no more could not be read; it is tried again")
+		}
+	}
+	if err := s.noteSynced(ctx, lead); err != nil {
+		s.config.Logger.Warn().Err(err).Msg("edgectl fleet shows this site as older than it is")
+	}
+	if err := s.ShareKeys(ctx); err != nil {
+		s.config.Logger.Warn().Err(err).Msg("the wrapped keys are not in etcd as they should be; it is tried again")
 	}
 }

@@ -25,6 +25,8 @@ type brought struct {
 	Deleted   bool        `json:"deleted,omitempty"`
 	Value     []byte      `json:"value,omitempty"` // encrypted if the kind is
 	Master    string      `json:"master"`          // host name of who wrote it
+	By        string      `json:"by,omitempty"`    // who had it written,
+	At        int64       `json:"at,omitempty"`    // and when: store.Entry
 	// Of a conflict: why it lost, and when that was found.
 	Reason string    `json:"reason,omitempty"`
 	Found  time.Time `json:"found,omitzero"`
@@ -58,7 +60,7 @@ func (s *Sync) offer(ctx context.Context, journal []store.Entry) error {
 		rec, there := view.Get(e.Key)
 		rec.Key = e.Key
 		b := brought{Kind: e.Key.Kind, Namespace: e.Key.Namespace, Name: e.Key.Name, Replaced: e.Replaced, Newest: e.Newest,
-			User: true, Unsure: e.Unsure, Deleted: !there, Master: s.described.Name}
+			User: true, Unsure: e.Unsure, Deleted: !there, Master: s.described.Name, By: e.By, At: e.At}
 		if there {
 			b.Value = s.store.SealValue(rec)
 		}
@@ -148,16 +150,18 @@ func (s *Sync) settle(ctx context.Context, at string, b brought) error {
 			}
 		case merge.Conflict:
 			b.Reason, b.Found = verdict.Reason, s.config.Clock().Wall.UTC()
-			ops = append(ops, clientv3.OpPut(s.layout.conflicts()+b.id(), encode(b)))
-		}
-		if verdict.Action == merge.Conflict {
-			s.metrics.conflicts.Inc()
-			s.tell("WriteConflict", fmt.Sprintf("What was written to %s on %s while it was cut off has lost: %s. It is kept; see edgectl conflicts.", w.Key, b.Master, b.Reason), true)
+			ops = append(ops, clientv3.OpPut(s.layout.conflicts()+b.name(), encode(b)))
 		}
 		break
 	}
 	asked, cancel := ask(ctx)
 	defer cancel()
-	_, err := s.client.Txn(asked).Then(ops...).Commit()
-	return explain(err)
+	if _, err := s.client.Txn(asked).Then(ops...).Commit(); err != nil {
+		return explain(err)
+	}
+	if b.Reason == "" {
+		return nil
+	}
+	s.tellOfConflict(b)
+	return s.boundConflicts(ctx)
 }

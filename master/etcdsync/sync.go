@@ -74,11 +74,15 @@ type Sync struct {
 	since     clock.Now   // it is
 	retracted map[change.Key]bool
 	masters   []Master // as last read
+	peers     bool     // others were alive then
+	rivals    bool     // others have led before, and may not know that they do so no more
 	behind    int      // entries of the journal, as last counted
 	// emptySince is when a follower found that etcd had lost its state.
 	emptySince clock.Now
-	met        bool   // etcd has answered in this run
-	told       string // the last problem that was logged
+	met        bool      // etcd has answered in this run
+	syncedNext clock.Now // when the mark of it is renewed; Run's
+	keysThere  KeyState  // the wrapped keys that etcd has
+	told       string    // the last problem that was logged
 
 	metrics metrics
 }
@@ -133,6 +137,9 @@ func (s *Sync) Attach(local Store, identity string, self Master) error {
 		return fmt.Errorf("read what etcd had: %w", err)
 	}
 	s.described.ID = s.id
+	if err := s.recallPeers(); err != nil {
+		return err
+	}
 	return s.register()
 }
 
@@ -238,6 +245,10 @@ func (s *Sync) attempt(ctx context.Context) error {
 	if err := s.checkCluster(o); err != nil {
 		return err
 	}
+	s.mu.Lock()
+	s.keysThere = KeyState{} // of what is there now, if it is of this cluster
+	s.mu.Unlock()
+	s.noteKeys(o.keys, false)
 	if lead := s.leading(); lead != nil {
 		return s.resume(ctx, lead, o)
 	}
@@ -252,7 +263,7 @@ func (s *Sync) checkCluster(o overview) error {
 	case o.meta.Format != formatNumber:
 		return fatal(fmt.Errorf("the cluster %s in etcd has format %d, which is not known here: use the skerry-master that wrote it, or a newer one", s.config.Cluster, o.meta.Format))
 	case o.meta.Identity != s.identity:
-		return fatal(fmt.Errorf("etcd holds a cluster %q with other keys than this data directory: put cluster.pem, secrets.key and serviceaccounts.pem of that cluster there, or choose another --cluster-name", s.config.Cluster))
+		return fatal(fmt.Errorf("etcd holds a cluster %q with other keys than this data directory: start with an empty data directory to join it (--join-masters) or to restore it (--recovery-key), or choose another --cluster-name", s.config.Cluster))
 	}
 	text, err := s.store.OpenSetting(checkName, o.meta.Check)
 	if err != nil || string(text) != checkText {
@@ -284,6 +295,9 @@ func (s *Sync) end() error {
 	}
 	ctx, cancel := ask(context.Background())
 	defer cancel()
+	if lead != nil && lead.election != 0 && err == nil {
+		_ = s.sayEnded(ctx) // or the next leader waits for the nodes
+	}
 	if lead != nil && lead.lease != 0 {
 		s.client.Revoke(ctx, lead.lease) // or it ends by itself
 	}

@@ -136,6 +136,9 @@ func (l *Link) observeKey(name string, rec change.Record) {
 		}
 		l.log.Info().Str("node", name).Msg("node removed from the cluster")
 		l.dropNode(name)
+	case n.peer.Run().IsZero():
+		// Nothing is proven yet. The challenge that waits for its echo stays: keys are read again when the store is, and the
+		// node that has been welcomed would echo it in vain.
 	case !slices.Contains(k.good(), n.current.key):
 		l.dropNode(name) // another device has the name now, or the old key is no longer good
 	}
@@ -143,6 +146,10 @@ func (l *Link) observeKey(name string, rec change.Record) {
 
 // setConversation notes that a run has proven itself. Its key is in force from then on.
 func (l *Link) setConversation(name string, with target) {
+	if l.nodes[name].current.run != with.run {
+		delete(l.asking, name)
+		l.permits.Forget(name)
+	}
 	l.nodes[name].current = with
 	l.setCurrent(name, with)
 	if k := l.keys[name]; with.key == k.record.Next {
@@ -153,6 +160,8 @@ func (l *Link) setConversation(name string, with target) {
 // dropNode forgets a node's conversation.
 func (l *Link) dropNode(name string) {
 	delete(l.nodes, name)
+	delete(l.asking, name)
+	l.permits.Forget(name)
 	l.setCurrent(name, target{})
 }
 

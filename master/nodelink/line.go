@@ -3,6 +3,7 @@ package nodelink
 import (
 	"time"
 
+	"github.com/skerry-edge/skerry/master/nodelink/desired"
 	"github.com/skerry-edge/skerry/master/resource"
 	"github.com/skerry-edge/skerry/protocol/clock"
 	"github.com/skerry-edge/skerry/protocol/message"
@@ -53,10 +54,12 @@ type line struct {
 	changedAt clock.Now // when it last went up or down
 	proofAt   clock.Now // when the connection began, or the last message arrived that was certainly new
 	probeAt   clock.Now
+	askedAt   clock.Now     // when the first probe was sent since one has come back; zero: none was
 	proven    time.Duration // when the newest probe that has come back was sent, by the boot clock
 	written   time.Duration // proven as it was last recorded
 	lookAt    clock.Now     // when to look for nodes that are overdue
 	overdue   bool          // there are some
+	told      bool          // users were told that it is down
 }
 
 // probe is what the master sends to itself.
@@ -71,7 +74,8 @@ func (l *Link) patience() time.Duration {
 }
 
 // receiveProbe notes how far the line is proven: the broker had sent everything before the probe. Nobody else can
-// make one.
+// make one. Where none has come back for an interval the line was as good as down, though nobody noticed in time: what was
+// sent to the master meanwhile may be lost, so the nodes' silence counts from now, as after a return of the broker.
 func (l *Link) receiveProbe(now clock.Now, payload []byte) {
 	envelope, err := l.selfEnd.Open(l.probeTopic(), l.config.Run, payload)
 	if err != nil || envelope.Sender != l.config.Run {
@@ -81,7 +85,11 @@ func (l *Link) receiveProbe(now clock.Now, payload []byte) {
 	if err != nil || p.Sent > now.Boot || p.Sent <= l.line.proven {
 		return // one that came before proves nothing now
 	}
-	l.line.proofAt, l.line.proven = now, p.Sent
+	n := &l.line
+	if n.up && n.askedAt.Boot != 0 && now.Since(n.askedAt) > l.config.Settings.Heartbeat() {
+		n.changedAt = now
+	}
+	n.proofAt, n.proven, n.askedAt = now, p.Sent, clock.Now{}
 }
 
 // followLine notices a change of the connection, sends the probe, and records whether the line is up and how far
@@ -90,7 +98,7 @@ func (l *Link) followLine(now clock.Now) {
 	n := &l.line
 	number, connected := l.config.Bus.Connection()
 	if connected && (!n.connected || number != n.number) {
-		n.proofAt, n.probeAt, n.lookAt = now, now, now
+		n.proofAt, n.probeAt, n.lookAt, n.askedAt = now, now, now, clock.Now{}
 		l.announcement = announcement{}
 	}
 	n.number, n.connected = number, connected
@@ -104,6 +112,9 @@ func (l *Link) followLine(now clock.Now) {
 		n.probeAt = now.Add(l.config.Settings.Heartbeat())
 		if err := l.sender.Send(l.self, l.config.Run, l.probeTopic(), probe{Sent: now.Boot}, 0, false); err != nil {
 			l.log.Warn().Err(err).Msg("probe not sent")
+		}
+		if n.askedAt.Boot == 0 {
+			n.askedAt = now
 		}
 	}
 	up := connected && now.Since(n.proofAt) < l.patience()
@@ -119,6 +130,10 @@ func (l *Link) followLine(now clock.Now) {
 // turnLine notes that the line went up or down.
 func (l *Link) turnLine(now clock.Now, up bool) {
 	n := &l.line
+	if n.known && !up || n.told {
+		n.told = !up
+		l.tellLine(now, up)
+	}
 	n.known, n.up, n.changedAt = true, up, now
 	l.metrics.up.Set(0)
 	if up {
@@ -141,12 +156,13 @@ func (l *Link) recordLine() {
 // a node is given up or must have been, probes go out as often as commits, and at the end of its node-timeout: it
 // is given up only by a probe that was sent after that.
 func (l *Link) lookForOverdue(now clock.Now) (overdue bool, again clock.Now) {
-	interval, timeout := l.config.Settings.Heartbeat(), l.config.Settings.Timeout()
-	again = now.Add(interval)
+	again = now.Add(l.config.Settings.Heartbeat())
 	for name, s := range l.seen.nodes {
 		if name == resource.LinkName {
 			continue
 		}
+		settings := desired.Paced(l.config.Settings, s.Slow || l.paces.metered[name])
+		interval, timeout := settings.Heartbeat(), settings.Timeout()
 		heard := s.Heard()
 		if late := heard.Add(interval * 5 / 4); s.Online && !now.Reached(late) {
 			again = clock.Earliest(again, late)

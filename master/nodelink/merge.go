@@ -17,8 +17,10 @@ const agentLabels = "skerry.dev/agent-labels"
 
 // Conditions that the master writes. An agent that reports them is not believed.
 var (
-	mastersNodeConditions = []corev1.NodeConditionType{corev1.NodeReady, resource.ConditionSuspect}
-	mastersPodConditions  = []corev1.PodConditionType{corev1.PodScheduled, corev1.DisruptionTarget}
+	mastersNodeConditions = []corev1.NodeConditionType{
+		corev1.NodeReady, resource.ConditionSuspect, resource.ConditionEvictionPaused, resource.ConditionFlapping,
+	}
+	mastersPodConditions = []corev1.PodConditionType{corev1.PodScheduled, corev1.DisruptionTarget}
 )
 
 // mergePod puts what the node reports into the pod's status. It reports false when nothing of it counts: a pod

@@ -14,6 +14,7 @@ import (
 	"github.com/skerry-edge/skerry/master/change"
 	"github.com/skerry-edge/skerry/master/nodelink/desired"
 	"github.com/skerry-edge/skerry/master/nodelink/peer"
+	"github.com/skerry-edge/skerry/master/nodelink/permit"
 	"github.com/skerry-edge/skerry/master/store"
 	"github.com/skerry-edge/skerry/protocol"
 	"github.com/skerry-edge/skerry/protocol/bus"
@@ -43,7 +44,7 @@ type Config struct {
 	Key      *ecdh.PrivateKey // the cluster's, X25519; those of the nodes are in the store
 	Run      seal.Run         // of this process
 	Master   string           // host name, for the logs of agents
-	Settings message.Settings // for every node; both must be set
+	Settings message.Settings // for every node whose link is not metered; both must be set
 	// Brokers, if set, are the embedded brokers of all masters, for nodes to choose from; it answers at once.
 	Brokers func() []string
 	// Outranked, if set, is told of an epoch that a node has seen and that is higher than this master's; it must not block.
@@ -51,6 +52,13 @@ type Config struct {
 	// Sign signs the leader's announcements; nil: they are not signed.
 	Sign   func([]byte) []byte
 	Frames Frames // nil: frames are dropped
+	// Elsewhere reports whether another master, which led before and may be cut off, may still grant permits. Nil: none may.
+	Elsewhere func() bool
+	// Apart reports whether another master may lead by now, as when this one is cut off from etcd. Nil: none may.
+	Apart func() bool
+	// Advance makes the store begin an epoch newer than beyond, if its own isn't: the nodes have seen that one. nil: it is
+	// not for this master to decide.
+	Advance func(beyond change.Epoch) error
 
 	Clock      clock.Source
 	Rand       io.Reader // challenges
@@ -77,12 +85,19 @@ type Link struct {
 	keys    map[string]*keys
 	rotate  map[string]string // by node, what RotateAnnotation says
 	nodes   map[string]*node
-	reports []report        // of this Step
-	publish map[string]bool // nodes whose document is to be sent, changed or not
-	retryAt clock.Now       // when to try again what did not go out
+	reports []report // of this Step
+	permits *permit.Book
+	curious map[string]bool   // nodes that were heard, and are to be asked about slots
+	asking  map[string]uint64 // nodes that ask for a permit in this Step
+	publish map[string]bool   // nodes whose document is to be sent, changed or not
+	retryAt clock.Now         // when to try again what did not go out
 
 	announcement announcement
 	line         line
+	paces        paces
+	states       map[string]nodeState
+	recount      bool // one of them has changed
+	rank         rank
 	seen         seen
 	self         *seal.Box // for what this master sends to itself,
 	selfEnd      *seal.Box // and for opening it
@@ -111,8 +126,13 @@ func New(config Config) *Link {
 		keys:    map[string]*keys{},
 		rotate:  map[string]string{},
 		nodes:   map[string]*node{},
+		permits: permit.NewBook(permit.Config{}), // of the time before the first Step
+		asking:  map[string]uint64{},
+		curious: map[string]bool{},
 		publish: map[string]bool{},
 		retryAt: clock.Never,
+		paces:   newPaces(config.Settings),
+		states:  map[string]nodeState{},
 		seen:    newSeen(config.Settings),
 		current: map[string]target{},
 	}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/skerry-edge/skerry/master/change"
 	"github.com/skerry-edge/skerry/master/nodelink/desired"
@@ -127,26 +128,57 @@ func (l *Link) recordEvent(now clock.Now, name, reason, text string) {
 	if err != nil {
 		return // whoever reads the node itself says so
 	}
-	write, err := resource.RecordEvent(view, resource.Occurrence{
+	l.record(now, resource.Occurrence{
 		About:     resource.Nodes.Reference("", name, meta.UID),
 		Type:      corev1.EventTypeWarning,
 		Reason:    reason,
 		Message:   text,
-		Component: "skerry-nodelink",
-	}, now.Wall)
+		Component: component,
+	})
+}
+
+// component is the name in Events.
+const component = "skerry-nodelink"
+
+func (l *Link) record(now clock.Now, o resource.Occurrence) {
+	write, err := resource.RecordEvent(l.config.Store.View(), o, now.Wall)
 	if err == nil {
 		_, err = l.config.Store.Commit(context.Background(), []change.Change{write})
 	}
 	if err != nil {
-		l.log.Error().Err(err).Str("node", name).Msg("event not recorded")
+		l.log.Error().Err(err).Str("about", o.About.Name).Str("reason", o.Reason).Msg("event not recorded")
 	}
+}
+
+// tellLine tells users why no node is given up, or that they may be again. It is about the namespace of the control
+// plane: the master has no object, and it would be one Event a node.
+func (l *Link) tellLine(now clock.Now, up bool) {
+	view := l.config.Store.View()
+	rec, ok := view.Get(resource.Namespaces.Key("", metav1.NamespaceSystem))
+	if !ok {
+		return
+	}
+	meta, err := resource.Meta(rec.Value)
+	if err != nil {
+		return
+	}
+	o := resource.Occurrence{
+		About: resource.Namespaces.Reference("", meta.Name, meta.UID), Type: corev1.EventTypeWarning, Reason: "BrokerLost",
+		Message:   "The master hears nothing through its broker: until it does no node is given up and nothing is evicted.",
+		Component: component,
+	}
+	if up {
+		o.Type, o.Reason = corev1.EventTypeNormal, "BrokerReturned"
+		o.Message = "The master hears its nodes again; those that were silent have some time left to come back."
+	}
+	l.record(now, o)
 }
 
 // facts are what a node's machine needs to know.
 func (l *Link) facts(n *node, k *keys, head desired.Head) peer.Facts {
 	return peer.Facts{
 		Epoch:     l.epoch,
-		Settings:  l.config.Settings,
+		Settings:  l.paces.settings(k.name),
 		Desired:   head.Position,
 		Digest:    head.Digest,
 		Sent:      n.sent,

@@ -8,8 +8,10 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/skerry-edge/skerry/master/change"
+	"github.com/skerry-edge/skerry/master/nodelink/permit"
 	"github.com/skerry-edge/skerry/master/resource"
 	"github.com/skerry-edge/skerry/master/store"
 	"github.com/skerry-edge/skerry/protocol/clock"
@@ -26,6 +28,7 @@ const (
 type report struct {
 	node   string
 	key    [32]byte // that it was sealed with
+	boot   string   // boot id of its run
 	status message.Status
 }
 
@@ -80,6 +83,9 @@ func (l *Link) apply(b *batch, now clock.Now, r report) {
 		l.log.Warn().Err(err).Str("node", r.node).Msg("report of a node refused")
 	}
 	for _, p := range r.status.Pods {
+		if p.Gone {
+			l.applyGone(b, record, r, p)
+		}
 		if err := applyPod(b, r.node, p); err != nil {
 			l.log.Warn().Err(err).Str("node", r.node).Str("pod", p.Namespace+"/"+p.Name).Msg("report of a pod refused")
 		}
@@ -163,6 +169,14 @@ func boundPod(b *batch, node string, key change.Key, uid string) (*corev1.Pod, c
 		return nil, rec, err
 	}
 	return pod, rec, nil
+}
+
+// applyGone ends the record of a single pod of which nothing is left.
+func (l *Link) applyGone(b *batch, key resource.NodeKey, r report, p message.PodStatus) {
+	from := permit.Asker{Name: r.node, Holder: key.Node, Boot: r.boot}
+	if c := l.permits.Gone(from, types.UID(p.UID)); c != nil {
+		b.put(*c)
+	}
 }
 
 // applyPod writes a pod's status, and deletes a pod that was to be deleted and of which nothing is left.

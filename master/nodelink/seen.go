@@ -34,12 +34,12 @@ func newSeen(settings message.Settings) seen {
 }
 
 // heard notes that a node lives. It is urgent when nobody would have expected it.
-func (s *seen) heard(now clock.Now, node string, readings *message.Readings) {
+func (s *seen) heard(now clock.Now, node string, slow bool, readings *message.Readings) {
 	old, known := s.nodes[node]
-	if !known || !old.Online || now.Boot-old.HeardBoot > s.interval*3/2 {
+	if !known || !old.Online || now.Boot-old.HeardBoot > paced(s.interval, old.Slow)*3/2 {
 		s.urgent = true
 	}
-	next := resource.Seen{HeardBoot: now.Boot, HeardWall: now.Wall.UnixNano(), Online: true, Readings: old.Readings}
+	next := resource.Seen{HeardBoot: now.Boot, HeardWall: now.Wall.UnixNano(), Online: true, Slow: slow, Readings: old.Readings}
 	if readings != nil {
 		next.Readings = *readings
 	}

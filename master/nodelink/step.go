@@ -9,6 +9,7 @@ import (
 	"github.com/skerry-edge/skerry/master/change"
 	"github.com/skerry-edge/skerry/master/nodelink/desired"
 	"github.com/skerry-edge/skerry/master/nodelink/peer"
+	"github.com/skerry-edge/skerry/master/nodelink/permit"
 	"github.com/skerry-edge/skerry/master/resource"
 	"github.com/skerry-edge/skerry/master/store"
 	"github.com/skerry-edge/skerry/protocol"
@@ -22,7 +23,7 @@ import (
 // final: the store is closed, or there is no randomness.
 func (l *Link) Step(now clock.Now) (next clock.Now, err error) {
 	l.retryAt = clock.Never
-	if err := l.start(); err != nil {
+	if err := l.start(now); err != nil {
 		return clock.Now{}, err
 	}
 	if l.config.Brokers != nil {
@@ -35,15 +36,23 @@ func (l *Link) Step(now clock.Now) (next clock.Now, err error) {
 		return clock.Now{}, err
 	}
 	l.writeReports(now)
+	if err := l.advance(now); err != nil {
+		return clock.Now{}, err
+	}
 	if err := l.followStore(); err != nil { // what the reports changed
+		return clock.Now{}, err
+	}
+	freeAt, err := l.grantPermits(now)
+	if err != nil {
 		return clock.Now{}, err
 	}
 	l.followLine(now)
 	l.announce(now)
 	l.publishDesired(now)
 	l.writeSeen(now)
+	l.showStates()
 
-	next = clock.Earliest(l.retryAt, l.seen.due(), l.lineNext())
+	next = clock.Earliest(l.retryAt, freeAt, l.seen.due(), l.lineNext())
 	if l.line.connected {
 		next = clock.Earliest(next, l.announceAt())
 	}
@@ -51,8 +60,11 @@ func (l *Link) Step(now clock.Now) (next clock.Now, err error) {
 }
 
 // start subscribes and begins to follow the store, once; and begins anew when the store has begun an epoch.
-func (l *Link) start() error {
+func (l *Link) start(now clock.Now) error {
 	if !l.started {
+		l.permits = permit.NewBook(permit.Config{
+			Since: now, Longest: l.longestPermit(), First: l.config.Store.Epoch() == change.Epoch{Start: 1}, Elsewhere: l.elsewhere(),
+		})
 		if err := l.openSelf(); err != nil {
 			return err
 		}
@@ -70,6 +82,9 @@ func (l *Link) start() error {
 		l.started = true
 	}
 	if epoch := message.Epoch(l.config.Store.Epoch()); l.book == nil || epoch != l.epoch {
+		if l.book != nil {
+			l.permits.Doubt(now) // nodes have seen more than the store has, it may be
+		}
 		l.epoch = epoch
 		l.book = desired.NewBook(epoch, l.config.Settings, l.packer)
 		l.announcement = announcement{}
@@ -88,7 +103,7 @@ func (l *Link) watch() error {
 	}
 	l.cursors = nil
 	view := l.config.Store.View()
-	for _, kind := range append([]change.Kind{resource.NodeKeyKind}, desired.Kinds...) {
+	for _, kind := range append([]change.Kind{resource.NodeKeyKind, resource.SlotKind}, desired.Kinds...) {
 		cursor, err := l.config.Store.Watch(kind, view.Rev(), l.awake)
 		if err != nil {
 			return fmt.Errorf("watch %s: %w", kind, err)
@@ -98,11 +113,15 @@ func (l *Link) watch() error {
 	if err := l.book.Reset(view); err != nil {
 		return fmt.Errorf("read what nodes shall run: %w", err)
 	}
+	l.permits.Reset(view)
 	l.readKeys(view)
 	clear(l.rotate)
+	clear(l.paces.metered)
 	for rec := range view.List(resource.Nodes.Kind, "") {
 		l.observeRotation(rec.Key.Name, rec)
+		l.observePace(rec.Key.Name, rec)
 	}
+	l.countNodes(view)
 	var deleted []string
 	for rec := range view.List(resource.SeenKind, "") {
 		_, exists := view.Get(resource.Nodes.Key("", rec.Key.Name))
@@ -140,9 +159,15 @@ func (l *Link) followStore() error {
 }
 
 func (l *Link) observe(e change.Event) error {
-	if e.Key.Kind == resource.NodeKeyKind {
+	switch e.Key.Kind {
+	case resource.NodeKeyKind:
 		l.observeKey(e.Key.Name, e.New)
 		return nil
+	case resource.SlotKind:
+		l.permits.Observe(e)
+		return nil
+	case resource.Pods.Kind:
+		l.permits.Observe(e)
 	}
 	if err := l.book.Observe(e); err != nil {
 		return err
@@ -151,6 +176,8 @@ func (l *Link) observe(e change.Event) error {
 		return nil
 	}
 	l.observeRotation(e.Key.Name, e.New)
+	l.observePace(e.Key.Name, e.New)
+	l.countNode(e.Key.Name, e.New)
 	if !e.New.Exists() {
 		l.forgetSeen(e.Key.Name)
 		return nil
@@ -303,16 +330,27 @@ func (l *Link) do(now clock.Now, name string, from target, effect peer.Effect) {
 	case peer.Announce:
 		l.announcement.wanted = true
 	case peer.Report:
-		l.reports = append(l.reports, report{node: name, key: from.key, status: e.Status})
+		l.reports = append(l.reports, report{node: name, key: from.key, boot: l.nodes[name].peer.Boot(), status: e.Status})
 	case peer.Heard:
 		l.line.proofAt = now
-		l.seen.heard(now, name, e.Readings)
+		if l.permits.Curious(name) {
+			l.curious[name] = true
+		}
+		if l.book.Unmetered(name, e.Applied) {
+			l.paces.known(name)
+		}
+		l.seen.heard(now, name, l.paces.slow[name], e.Readings)
+	case peer.Asked:
+		l.asked(name, e.Ask)
+	case peer.Released:
+		l.released(name, e.Pods)
 	case peer.Offline:
 		l.log.Info().Str("node", name).Msg("node's connection ended")
 		l.seen.offline(now, name)
 		l.line.lookAt = now
 	case peer.Current:
 		l.setConversation(name, from)
+		l.obeys(now, name)
 		l.log.Info().Str("node", name).Stringer("run", e.Run).Msg("node connected")
 		if e.Duplicate {
 			l.log.Error().Str("node", name).Stringer("run", e.Run).Msg("two agents use this node's identity")
@@ -324,13 +362,7 @@ func (l *Link) do(now clock.Now, name string, from target, effect peer.Effect) {
 			l.config.Frames.Deliver(name, e.Data)
 		}
 	case peer.Outranked:
-		if l.config.Outranked != nil {
-			l.config.Outranked(change.Epoch(e.Epoch))
-			return
-		}
-		l.log.Warn().Str("node", name).Stringer("epoch", e.Epoch).
-			Msg("this master's state is older than what the node has seen, and the node does not obey; if the state was restored from a backup, " +
-				"stop the master, write a higher epoch (such as 1.0 after 0.9) into the file epoch of its data directory, and start it again")
+		l.outranked(now, name, e.Epoch)
 	case peer.Refused:
 		l.refuse(name, e.Reason)
 	}

@@ -76,11 +76,16 @@ func defaultDeployment(d *appsv1.Deployment) {
 		if s.Strategy.RollingUpdate == nil {
 			s.Strategy.RollingUpdate = &appsv1.RollingUpdateDeployment{}
 		}
+		// A pod that must be single can't be replaced before it has ended: there is no surge, and one may be missing.
+		unavailable, surge := intstr.FromString("25%"), intstr.FromString("25%")
+		if s.Template.Annotations[PartitionPolicy] == PolicyStop {
+			unavailable, surge = intstr.FromInt32(1), intstr.FromInt32(0)
+		}
 		if s.Strategy.RollingUpdate.MaxUnavailable == nil {
-			s.Strategy.RollingUpdate.MaxUnavailable = new(intstr.FromString("25%"))
+			s.Strategy.RollingUpdate.MaxUnavailable = &unavailable
 		}
 		if s.Strategy.RollingUpdate.MaxSurge == nil {
-			s.Strategy.RollingUpdate.MaxSurge = new(intstr.FromString("25%"))
+			s.Strategy.RollingUpdate.MaxSurge = &surge
 		}
 	}
 	if s.RevisionHistoryLimit == nil {

@@ -24,6 +24,10 @@ func validateDeployment(d, old *appsv1.Deployment) field.ErrorList {
 	errs = append(errs, validateSelector(s.Selector, "deployment", path.Child("selector"))...)
 	errs = append(errs, validateTemplate(&s.Template, s.Selector, path.Child("template"))...)
 	errs = append(errs, validateStrategy(&s.Strategy, path.Child("strategy"))...)
+	if r := s.Strategy.RollingUpdate; s.Template.Annotations[PartitionPolicy] == PolicyStop && r != nil && share(r.MaxSurge) > 0 {
+		errs = append(errs, field.Invalid(path.Child("strategy", "rollingUpdate", "maxSurge"), r.MaxSurge.String(),
+			"must be 0 for pods with "+PartitionPolicy+": "+PolicyStop+": a new one runs only when an old one has ended"))
+	}
 	errs = append(errs, notNegative(path.Child("minReadySeconds"), &s.MinReadySeconds)...)
 	errs = append(errs, notNegative(path.Child("revisionHistoryLimit"), s.RevisionHistoryLimit)...)
 	errs = append(errs, notNegative(path.Child("progressDeadlineSeconds"), s.ProgressDeadlineSeconds)...)

@@ -8,15 +8,13 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+
+	shared "github.com/skerry-edge/skerry/protocol/pod"
 )
 
 // AnnotationScheduled marks a pod that the scheduler has bound ("true"). A bound pod without it was bound by
 // its creator: it belongs to that node and is never moved to another.
-const AnnotationScheduled = "skerry.dev/scheduled"
-
-// ConditionSuspect is True on a node whose connection has ended without a word and whose time-out has not yet
-// come.
-const ConditionSuspect corev1.NodeConditionType = "Suspect"
+const AnnotationScheduled = shared.AnnotationScheduled
 
 // Meta decodes only the metadata of an encoded object, at a fraction of the cost of Decode.
 func Meta(value []byte) (metav1.ObjectMeta, error) {

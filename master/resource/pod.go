@@ -4,6 +4,7 @@ import (
 	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 )
 
@@ -25,6 +26,7 @@ var Pods = &Resource{
 	}),
 	PrepareUpdate: updating(func(updated, old *corev1.Pod) {
 		updated.Status = old.Status
+		keepScheduled(updated, old)
 		countSpec(updated, !same(updated.Spec, old.Spec))
 	}),
 	Validate: check(validatePod),
@@ -44,4 +46,13 @@ var Pods = &Resource{
 	Indexed:  []string{"spec.nodeName", OwnerIndex},
 	Status:   true,
 	Deletion: podDeletion,
+}
+
+// keepScheduled keeps a client from changing who has bound a pod: that decides where it may run.
+func keepScheduled(updated, old *corev1.Pod) {
+	if by, ok := old.Annotations[AnnotationScheduled]; ok {
+		metav1.SetMetaDataAnnotation(&updated.ObjectMeta, AnnotationScheduled, by)
+	} else if old.Spec.NodeName != "" {
+		delete(updated.Annotations, AnnotationScheduled)
+	}
 }

@@ -19,6 +19,7 @@ func validatePod(p, old *corev1.Pod) field.ErrorList {
 	errs = append(errs, validatePolicy(p.Annotations, metadata)...)
 	errs = append(errs, validatePodSpec(&p.Spec, spec)...)
 	if old != nil {
+		errs = append(errs, validatePolicyChange(p.Annotations, old.Annotations, metadata)...)
 		errs = append(errs, validatePodChange(&p.Spec, &old.Spec, spec)...)
 	}
 	return errs

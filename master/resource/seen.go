@@ -32,6 +32,9 @@ type Seen struct {
 	// ProofBoot, for LinkName alone, is when the newest probe was sent that has come back: all that the broker had
 	// for the master until then is in this record's commit or in earlier ones. Silence counts up to then.
 	ProofBoot time.Duration `cbor:"6,keyasint,omitempty"`
+	// Slow says that the node keeps, or may still keep, to the pace of a metered link: its label says so, or has
+	// said so and the node has not shown that it knows better.
+	Slow bool `cbor:"7,keyasint,omitempty"`
 }
 
 // Heard is the reading of both clocks at the last heartbeat.

@@ -46,6 +46,10 @@ type JoinToken struct {
 	Used        uint32   `cbor:"6,keyasint,omitempty"` // how many have
 	Revoked     int64    `cbor:"7,keyasint,omitempty"` // 0: it was not
 	Description string   `cbor:"8,keyasint,omitempty"` // for people
+	// Master says that masters join with it, and no nodes: Hash is seal.HashMasterSecret, Password is zero, and LastKey
+	// whom the keys were sealed for last, so that a lost answer can be had again.
+	Master  bool   `cbor:"9,keyasint,omitempty"`
+	LastKey []byte `cbor:"10,keyasint,omitempty"`
 }
 
 // NewJoinToken is the record of a token with this secret, and its name. A ttl or uses of 0 mean no end.
@@ -59,6 +63,13 @@ func NewJoinToken(secret []byte, now time.Time, ttl time.Duration, uses uint32, 
 		t.Expires = now.Add(ttl).Unix()
 	}
 	return token.ID(), t
+}
+
+// NewMasterJoinToken is the same for masters.
+func NewMasterJoinToken(secret []byte, now time.Time, ttl time.Duration, uses uint32, description string) (id string, t JoinToken) {
+	id, t = NewJoinToken(secret, now, ttl, uses, description)
+	t.Master, t.Hash, t.Password = true, seal.HashMasterSecret(secret), [32]byte{}
+	return id, t
 }
 
 // Refuses says why a token is no longer good; empty: it is.

@@ -6,14 +6,15 @@ import (
 	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	shared "github.com/skerry-edge/skerry/protocol/pod"
 )
 
-// PartitionPolicy is the annotation of a pod that says what happens when its node is cut off: with PolicyKeep it
-// goes on there while it is replaced elsewhere. PolicyStop, at most one at any time, is refused for now.
+// The annotation that says what becomes of a pod when its node is cut off, and its values; see package pod.
 const (
-	PartitionPolicy = "skerry.dev/partition-policy"
-	PolicyKeep      = "keep"
-	PolicyStop      = "stop"
+	PartitionPolicy = shared.PartitionPolicy
+	PolicyKeep      = shared.PolicyKeep
+	PolicyStop      = shared.PolicyStop
 )
 
 // withMeta is an object of a known type; its zero value, nil, stands for none.
@@ -47,13 +48,20 @@ func validatePolicy(annotations map[string]string, metadata *field.Path) field.E
 	policy, ok := annotations[PartitionPolicy]
 	path := metadata.Child("annotations").Key(PartitionPolicy)
 	switch {
-	case !ok, policy == PolicyKeep:
+	case !ok, policy == PolicyKeep, policy == PolicyStop:
 		return nil
-	case policy == PolicyStop:
-		return field.ErrorList{field.Forbidden(path, NotSupported+` yet: "stop" promises that the pod never runs twice, which nothing enforces so far`)}
 	default:
 		return field.ErrorList{field.NotSupported(path, policy, []string{PolicyKeep, PolicyStop})}
 	}
+}
+
+// validatePolicyChange refuses another policy for a pod that exists: its containers were started under the one before.
+func validatePolicyChange(annotations, before map[string]string, metadata *field.Path) field.ErrorList {
+	if (annotations[PartitionPolicy] == PolicyStop) == (before[PartitionPolicy] == PolicyStop) {
+		return nil
+	}
+	return field.ErrorList{field.Forbidden(metadata.Child("annotations").Key(PartitionPolicy),
+		"can't be changed once the pod exists: delete the pod and create it anew")}
 }
 
 // validatePolicyPlace refuses the partition policy where it would do nothing.

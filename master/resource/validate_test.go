@@ -100,8 +100,7 @@ func TestValidateCreate(t *testing.T) {
 			`spec.tolerations[2].operator: Unsupported value: "Gt": supported values: "Equal", "Exists"`,
 			"spec.tolerations[3].effect: Invalid value: \"\": effect must be 'NoExecute' when `tolerationSeconds` is set",
 			`spec.tolerations[4].effect: Unsupported value: "Never": supported values: "NoExecute", "NoSchedule", "PreferNoSchedule"`}},
-		{"a policy nothing enforces yet", Pods, "metadata: {name: p, namespace: ns, annotations: {skerry.dev/partition-policy: stop}}\nspec: {containers: [{name: c, image: i}]}", []string{
-			`metadata.annotations[skerry.dev/partition-policy]: Forbidden: not supported by skerry yet: "stop" promises that the pod never runs twice, which nothing enforces so far`}},
+		{"a policy of one at most", Pods, "metadata: {name: p, namespace: ns, annotations: {skerry.dev/partition-policy: stop}}\nspec: {containers: [{name: c, image: i}]}", nil},
 		{"a policy that isn't one", Pods, "metadata: {name: p, namespace: ns, annotations: {skerry.dev/partition-policy: halt}}\nspec: {containers: [{name: c, image: i}]}", []string{
 			`metadata.annotations[skerry.dev/partition-policy]: Unsupported value: "halt": supported values: "keep", "stop"`}},
 		{"the default policy", Pods, "metadata: {name: p, namespace: ns, annotations: {skerry.dev/partition-policy: keep}}\nspec: {containers: [{name: c, image: i}]}", nil},
@@ -135,8 +134,11 @@ func TestValidateCreate(t *testing.T) {
 			`spec.strategy.rollingUpdate.maxUnavailable: Invalid value: "101%": must not be greater than 100%`}},
 		{"a policy in the wrong place", Deployments, strings.Replace(deploymentWith(""), "namespace: ns}", "namespace: ns, annotations: {skerry.dev/partition-policy: keep}}", 1), []string{
 			"metadata.annotations[skerry.dev/partition-policy]: Forbidden: it is an annotation of pods: set it at spec.template.metadata.annotations"}},
-		{"a policy in a template", ReplicaSets, deploymentWith("template: {metadata: {labels: {app: a}, annotations: {skerry.dev/partition-policy: stop}}, spec: {containers: [{name: c, image: i}]}}"), []string{
-			"spec.template.metadata.annotations[skerry.dev/partition-policy]: Forbidden: not supported by skerry yet"}},
+		{"a policy in a template", ReplicaSets, deploymentWith("template: {metadata: {labels: {app: a}, annotations: {skerry.dev/partition-policy: halt}}, spec: {containers: [{name: c, image: i}]}}"), []string{
+			"spec.template.metadata.annotations[skerry.dev/partition-policy]: Unsupported value"}},
+		{"single pods, rolled out one by one by default", Deployments, deploymentWith("template: {metadata: {labels: {app: a}, annotations: {skerry.dev/partition-policy: stop}}, spec: {containers: [{name: c, image: i}]}}"), nil},
+		{"single pods with a surge", Deployments, deploymentWith("strategy: {rollingUpdate: {maxSurge: 1, maxUnavailable: 1}}\ntemplate: {metadata: {labels: {app: a}, annotations: {skerry.dev/partition-policy: stop}}, spec: {containers: [{name: c, image: i}]}}"), []string{
+			`spec.strategy.rollingUpdate.maxSurge: Invalid value: "1": must be 0 for pods with skerry.dev/partition-policy: stop`}},
 
 		{"keys of a config map", ConfigMaps, "metadata: {name: c, namespace: ns}\ndata: {'a/b': x, k: x}\nbinaryData: {k: eA==}", []string{
 			`data[a/b]: Invalid value: "a/b": a valid config key must consist of alphanumeric characters, '-', '_' or '.'`,
@@ -251,6 +253,9 @@ func TestValidateUpdate(t *testing.T) {
 		want        []string
 	}{
 		{"an image", Pods, podWith("", ""), strings.Replace(podWith("", ""), "busybox", "busybox:2\n    imagePullPolicy: Always", 1), nil},
+		{"another policy", Pods, podWith("", ""), strings.Replace(podWith("", ""), "namespace: ns", "namespace: ns, annotations: {skerry.dev/partition-policy: stop}", 1), []string{
+			"metadata.annotations[skerry.dev/partition-policy]: Forbidden: can't be changed once the pod exists"}},
+		{"the default policy, in words", Pods, podWith("", ""), strings.Replace(podWith("", ""), "namespace: ns", "namespace: ns, annotations: {skerry.dev/partition-policy: keep}", 1), nil},
 		{"one more toleration", Pods, podWith("tolerations: [{key: a, operator: Exists, effect: NoExecute, tolerationSeconds: 1}]", ""),
 			podWith("tolerations: [{key: b, operator: Exists}, {key: a, operator: Exists, effect: NoExecute, tolerationSeconds: 9}]", ""), nil},
 		{"one toleration less", Pods, podWith("tolerations: [{key: a, operator: Exists}]", ""), podWith("", ""), []string{

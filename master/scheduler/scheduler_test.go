@@ -101,6 +101,17 @@ func TestSituations(t *testing.T) {
 			"Normal Scheduled pod default/b: Successfully assigned default/b to n1",
 		},
 	}, {
+		"a node that is lost again and again is avoided, and then takes nothing",
+		`node n1 taint=skerry.dev/flapping::PreferNoSchedule image=busybox
+		 node n2 pods=1
+		 node n3 taint=skerry.dev/flapping::NoSchedule
+		 pod a
+		 pod b`,
+		[]string{
+			"Normal Scheduled pod default/a: Successfully assigned default/a to n2",
+			"Normal Scheduled pod default/b: Successfully assigned default/b to n1",
+		},
+	}, {
 		"host ports and devices are given out once",
 		`node n1 skerry.dev/i2c-1=1
 		 pod a port=80

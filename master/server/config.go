@@ -25,10 +25,17 @@ type Config struct {
 	Advertise []string
 	// AuditLog is the file that says who did what; a name without a slash is in the data directory, empty: there is none.
 	AuditLog string
+	// RecoveryKey is a file with the recovery key; empty: a new cluster makes one.
+	RecoveryKey string
+	// JoinMasters is a join token for masters, or @ and the file with it; empty: none.
+	JoinMasters string
 	// PodCIDR is what nodes get the subnets of their pods from.
 	PodCIDR netip.Prefix
 
+	// Heartbeat, NodeTimeout and SuspectTimeout hold for nodes whose link is not metered.
 	Heartbeat, NodeTimeout, SuspectTimeout time.Duration
+	// MassFailureWait is how long evictions are paused when too many nodes are silent at once; 0: they never are.
+	MassFailureWait time.Duration
 
 	// Etcd is where the state is kept besides the data directory; without endpoints: nowhere.
 	Etcd EtcdConfig
@@ -78,12 +85,18 @@ func (c *Config) Define(f *daemon.Flags) {
 	f.String(&c.AuditLog, nil, daemon.Flag{Name: "audit-log", Arg: "FILE", Default: "audit.log",
 		Usage: `file that says who did what through the API, at most 25 MB with the older ones beside it; a name without a slash is in --data-dir; "" turns it off`})
 	c.Etcd.define(f)
+	f.String(&c.RecoveryKey, nil, daemon.Flag{Name: "recovery-key", Arg: "FILE",
+		Usage: "file with the recovery key that a new cluster shall have (edgectl recovery-key generate makes one); only its public half is kept, so the file is not needed afterwards (default: a new cluster makes one, and shows it once, unless that were in the journal); on a machine without its data directory, with --etcd: the recovery key, which opens the cluster's keys there"})
+	f.String(&c.JoinMasters, nil, daemon.Flag{Name: "join-masters", Arg: "TOKEN|@FILE",
+		Usage: "join the cluster's other masters with a token that edgectl token create --for-master has made; with the same --etcd as theirs; not needed any more once the data directory has the cluster's keys"})
 	f.Duration(&c.Heartbeat, 500*time.Millisecond, daemon.Flag{Name: "heartbeat-interval", Arg: "DURATION", Default: "10s",
 		Usage: "how often a node says that it lives"})
 	f.Duration(&c.NodeTimeout, time.Second, daemon.Flag{Name: "node-timeout", Arg: "DURATION", Default: "30s",
 		Usage: "how long a node may be silent before its pods are replaced"})
 	f.Duration(&c.SuspectTimeout, time.Second, daemon.Flag{Name: "suspect-timeout", Arg: "DURATION", Default: "15s",
 		Usage: "the same after the broker has reported the end of the node's connection; at least 1.5 heartbeat intervals"})
+	f.Duration(&c.MassFailureWait, 0, daemon.Flag{Name: "mass-failure-wait", Arg: "DURATION", Default: "5m",
+		Usage: "how long the pods of lost nodes stay when more than half of the nodes (or both of two) are silent at once; then one node is evicted each heartbeat interval; 0s: they don't stay"})
 }
 
 // Check looks for settings that contradict each other.
@@ -100,6 +113,12 @@ func (c *Config) Check(f *daemon.Flags) error {
 	}
 	if err := c.Etcd.check(); err != nil {
 		return err
+	}
+	switch {
+	case c.JoinMasters != "" && !c.Etcd.used():
+		return fmt.Errorf("--join-masters needs --etcd, the one that the other masters have: two masters without a store that they share would be two clusters")
+	case c.JoinMasters != "" && c.RecoveryKey != "":
+		return fmt.Errorf("--join-masters and --recovery-key are two ways to the cluster's keys; give one of them")
 	}
 	for _, name := range c.Advertise {
 		if address, err := netip.ParseAddr(name); err == nil && c.PodCIDR.Contains(address) {

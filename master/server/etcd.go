@@ -4,12 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"path/filepath"
+	"net"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -25,8 +21,7 @@ import (
 	"github.com/skerry-edge/skerry/protocol/message"
 )
 
-// meetEtcd prepares the store for being shared. A directory without keys is only then that of a new cluster when etcd
-// has none of this name: until it has said so, the master waits.
+// meetEtcd prepares the store for being shared.
 func (s *Server) meetEtcd(ctx context.Context, files *bolt.Config) error {
 	server, err := s.config.Etcd.server()
 	if err != nil {
@@ -37,17 +32,10 @@ func (s *Server) meetEtcd(ctx context.Context, files *bolt.Config) error {
 	}
 	config := etcdsync.Config{
 		Server: server, Cluster: s.config.Cluster, CutOff: etcdsync.CutOff(s.config.Etcd.CutOff),
-		Lead: s.lead, Changed: s.wakeLink, Tell: s.tellEtcd, Clock: daemon.Clock, Logger: s.daemon.Log, Registerer: s.daemon.Registry,
+		Lead: s.lead, Changed: s.wakeLink, Tell: s.tellEtcd, TellOf: s.tellOf, Keys: sharedKeys{s}, Clock: daemon.Clock, Logger: s.daemon.Log, Registerer: s.daemon.Registry,
 	}
-	if _, err := os.Stat(filepath.Join(s.config.DataDir, identityFile)); errors.Is(err, fs.ErrNotExist) {
-		found, err := etcdsync.Ask(ctx, config)
-		if err != nil {
-			return err
-		}
-		if found.Cluster {
-			return fmt.Errorf("etcd has the state of the cluster %q already, and its keys are not in %s: put %s, %s and %s of another of its masters there, or choose another --cluster-name",
-				s.config.Cluster, s.config.DataDir, identityFile, "secrets.key", tokenKeysFile)
-		}
+	if err := s.obtainKeys(ctx, config); err != nil {
+		return err
 	}
 	s.sync = etcdsync.New(config)
 	files.Replicator, files.Follows, files.UserWrite = s.sync, true, merge.UserWrite
@@ -101,8 +89,26 @@ func (s *Server) attachEtcd() (apiserver.Masters, error) {
 	if err := s.sync.Attach(s.store, s.id.fingerprint(), self); err != nil {
 		return nil, err
 	}
+	s.tokens.masters = &masterTokens{dir: s.config.DataDir, apis: s.apis, tell: s.tellEtcd}
+	s.saver.mayChange, s.saver.changed = s.mayShare, s.share
 	s.daemon.Health.Note("etcd", func() string { return s.sync.Status().String() })
 	return masters{s}, nil
+}
+
+// apis are the URLs under which masters are asked, this one's first.
+func (s *Server) apis(ctx context.Context) []string {
+	var out []string
+	for _, address := range s.config.advertised(s.config.APIListen, s.machine) {
+		out = append(out, "https://"+net.JoinHostPort(address, s.apiPort()))
+	}
+	out = out[:min(len(out), maxAdvertised)]
+	all, _ := s.sync.Masters(ctx) // or those that were there when etcd last answered
+	for _, m := range all {
+		if m.API != "" && len(out) < maxTokenBrokers && !slices.Contains(out, m.API) {
+			out = append(out, m.API)
+		}
+	}
+	return out
 }
 
 // awaitState waits until there is a state that may be shown; false: ctx has ended.
@@ -142,25 +148,39 @@ func (id identity) fingerprint() string {
 
 // tellEtcd records what happens with etcd as an Event of the namespace kube-system.
 func (s *Server) tellEtcd(reason, message string, warning bool) {
-	view := s.store.View()
-	rec, ok := view.Get(resource.Namespaces.Key("", "kube-system"))
-	if !ok {
-		return
+	kind := corev1.EventTypeNormal
+	if warning {
+		kind = corev1.EventTypeWarning
 	}
-	meta, err := resource.Meta(rec.Value)
+	s.recordEvent(resource.Namespaces, resource.Namespaces.Key("", "kube-system"), kind, reason, message)
+}
+
+// tellOf records what happened to one object, as an Event of it; one that the API does not serve has none.
+func (s *Server) tellOf(key change.Key, reason, message string) {
+	view := s.store.View()
+	of := resource.ByKind(key.Kind)
+	_, there := view.Get(resource.Namespaces.Key("", key.Namespace))
+	if of == nil || key.Namespace != "" && !there {
+		of, message = resource.Namespaces, key.String()+": "+message
+		key = resource.Namespaces.Key("", "kube-system")
+	}
+	s.recordEvent(of, key, corev1.EventTypeWarning, reason, message)
+}
+
+// recordEvent records an Event about an object, which may be gone.
+func (s *Server) recordEvent(of *resource.Resource, key change.Key, kind, reason, message string) {
+	view := s.store.View()
+	about := of.Reference(key.Namespace, key.Name, "")
+	if rec, ok := view.Get(key); ok {
+		if meta, err := resource.Meta(rec.Value); err == nil {
+			about.UID = meta.UID
+		}
+	}
+	write, err := resource.RecordEvent(view, resource.Occurrence{
+		About: about, Type: kind, Reason: reason, Message: message, Component: "skerry-master", Host: s.host,
+	}, daemon.Clock().Wall)
 	if err == nil {
-		kind := corev1.EventTypeNormal
-		if warning {
-			kind = corev1.EventTypeWarning
-		}
-		var write change.Change
-		write, err = resource.RecordEvent(view, resource.Occurrence{
-			About: resource.Namespaces.Reference("", "kube-system", meta.UID), Type: kind, Reason: reason, Message: message,
-			Component: "skerry-master", Host: s.host,
-		}, daemon.Clock().Wall)
-		if err == nil {
-			_, err = s.store.Commit(context.Background(), []change.Change{write})
-		}
+		_, err = s.store.Commit(context.Background(), []change.Change{write})
 	}
 	if err != nil {
 		s.daemon.Log.Warn().Err(err).Str("reason", reason).Msg("event not recorded")
@@ -203,24 +223,3 @@ func (m masters) List(ctx context.Context) apiserver.MasterList {
 	}
 	return out
 }
-
-// Conflicts implements apiserver.Masters.
-func (m masters) Conflicts(ctx context.Context) ([]apiserver.Conflict, error) {
-	all, err := m.sync.Conflicts(ctx)
-	var out []apiserver.Conflict
-	for _, c := range all {
-		shown := apiserver.Conflict{ID: c.ID, Kind: string(c.Key.Kind), Namespace: c.Key.Namespace, Name: c.Key.Name,
-			Master: c.Master, Reason: c.Reason, Found: c.Found, Deleted: c.Value == nil}
-		if kind := resource.ByKind(c.Key.Kind); kind != nil && c.Value != nil {
-			if object, err := kind.Decode(change.Record{Key: c.Key, Value: c.Value}); err == nil {
-				object.GetObjectKind().SetGroupVersionKind(kind.GVK)
-				shown.Object, _ = json.Marshal(object)
-			}
-		}
-		out = append(out, shown)
-	}
-	return out, err
-}
-
-// Forget implements apiserver.Masters.
-func (m masters) Forget(ctx context.Context, id string) (bool, error) { return m.sync.Forget(ctx, id) }

@@ -8,7 +8,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -118,31 +117,4 @@ func usable(data []byte, id identity, server string, now time.Time) bool {
 	}
 	// A clock that was not set yet must not replace a good certificate.
 	return now.Before(pair.Leaf.NotAfter.Add(-ca.ServerLifetime))
-}
-
-// greet tells a new cluster's administrator what to do next, in systemd's journal without the token: others than root
-// read that, and it is kept.
-func greet(w io.Writer, journal bool, dir, cluster, token string) {
-	if journal {
-		fmt.Fprintf(w, "The cluster %q is new. The token with which machines join it within %s is in %s, the administrator's kubeconfig is %s.\n",
-			cluster, "24 hours", filepath.Join(dir, joinFile), filepath.Join(dir, kubeconfigFile))
-		return
-	}
-	fmt.Fprintf(w, `
-The cluster %q is new. A machine with containerd joins it with
-
-  sudo skerry-agent --join %s
-
-Whoever has this token can join within %s, so keep it secret; it is kept in %s too. Other users of a machine
-see its commands with ps: copy the token into a file there that only root can read, and use
-
-  sudo skerry-agent --join @FILE
-
-Later, and for as many machines and as long as you choose, edgectl token create makes another one.
-
-The administrator's kubeconfig is %s. To use it as yourself:
-
-  mkdir -p ~/.kube && sudo install -m 600 -o "$(id -u)" -g "$(id -g)" %s ~/.kube/config
-
-`, cluster, token, "24 hours", filepath.Join(dir, joinFile), filepath.Join(dir, kubeconfigFile), filepath.Join(dir, kubeconfigFile))
 }

@@ -35,6 +35,7 @@ type identity struct {
 	cluster string
 	keys    seal.Keys
 	ca      *ca.Authority
+	made    bool // by this start: the cluster is new
 }
 
 // openIdentity reads the identity of a directory, or makes it.
@@ -44,6 +45,7 @@ func openIdentity(dir, cluster string) (id identity, err error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		id, err = newIdentity(rand.Reader, cluster)
 		if err == nil {
+			id.made = true
 			err = id.keep(path)
 		}
 		return id, err

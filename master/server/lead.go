@@ -9,10 +9,10 @@ import (
 	"strconv"
 	"sync"
 
-	"github.com/coreos/go-systemd/v22/journal"
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/skerry-edge/skerry/master/change"
 	"github.com/skerry-edge/skerry/master/controller/namespace"
 	"github.com/skerry-edge/skerry/master/controller/rbac"
 	"github.com/skerry-edge/skerry/master/enroll"
@@ -44,7 +44,8 @@ func (s *Server) lead(ctx context.Context) error {
 		Store: s.store, Bus: s.bus, Topics: s.topics, Run: run, Master: s.host, Settings: s.config.settings(),
 		Cluster: s.config.Cluster, Key: s.id.keys.Exchange,
 		Sign:    func(message []byte) []byte { return s.id.sign(message) },
-		Brokers: s.brokers, Outranked: s.outranked(ctx),
+		Advance: s.advance(), Outranked: s.outranked(ctx), Brokers: s.brokers,
+		Elsewhere: s.elsewhere, Apart: s.apart,
 		Frames: s.mux, Clock: s.loops.link.Clock(daemon.Clock), Rand: rand.Reader, Logger: s.daemon.Log, Registerer: metrics,
 	})
 	joining := enroll.New(enroll.Config{
@@ -53,7 +54,7 @@ func (s *Server) lead(ctx context.Context) error {
 	})
 	runner, err := reconcile.New(reconcile.Config{
 		Store: s.store, Planners: planners(s.config, daemon.Clock()), Logger: s.daemon.Log,
-		Clock: s.loops.runner.Clock(daemon.Clock), Registerer: metrics,
+		Clock: s.loops.runner.Clock(daemon.Clock), Registerer: metrics, Observe: countEvictions(metrics),
 	})
 	if err != nil {
 		return err
@@ -81,6 +82,20 @@ func (s *Server) lead(ctx context.Context) error {
 	}
 	return parts.Wait()
 }
+
+// advance is how the epoch gets above those that the nodes have seen: with etcd that is not for one master to decide.
+func (s *Server) advance() func(change.Epoch) error {
+	if s.sync != nil {
+		return nil
+	}
+	return s.store.Advance
+}
+
+// elsewhere reports whether an earlier leader may still permit nodes to run what must be single.
+func (s *Server) elsewhere() bool { return s.sync != nil && s.sync.Elsewhere() }
+
+// apart reports whether another master may lead by now.
+func (s *Server) apart() bool { return s.sync != nil && s.sync.Apart() }
 
 // sendFrame passes a frame of a stream to a node.
 func (s *Server) sendFrame(node string, frame []byte) error {
@@ -110,10 +125,21 @@ func (s *Server) prepare(ctx context.Context) error {
 	}
 	select {
 	case <-s.prepared: // this master has led before
+		return nil
 	default:
-		s.token = token
-		close(s.prepared)
 	}
+	s.reportStore(ctx, daemon.Clock())
+	s.greeting.token = token
+	if s.saver.Recipient().IsZero() {
+		if s.id.made && !s.greeting.journal {
+			if s.greeting.key, err = s.saver.firstKey(); err != nil {
+				return err
+			}
+		} else {
+			s.daemon.Log.Warn().Msg("this cluster has no recovery key, so no backup can be made: edgectl recovery-key rotate makes one, and shows it")
+		}
+	}
+	close(s.prepared)
 	return nil
 }
 
@@ -128,19 +154,6 @@ func (s *Server) apiURL() string {
 
 func (s *Server) writeKubeconfig() error {
 	return writeKubeconfig(s.config.DataDir, s.id, s.apiURL(), daemon.Clock().Wall)
-}
-
-// greet prints the first join token, once.
-func (s *Server) greet() {
-	select {
-	case <-s.prepared:
-	default:
-		return // a master that follows makes none
-	}
-	if s.token != "" {
-		inJournal, err := journal.StdoutIsJournalStream()
-		greet(s.daemon.Stdout, inJournal || err != nil, s.config.DataDir, s.config.Cluster, s.token)
-	}
 }
 
 // termRegistry takes the metrics of one time of leading, which end with it.

@@ -24,7 +24,10 @@ func planners(c Config, start clock.Now) []reconcile.Planner {
 		serviceaccount.New(),
 		nodekey.New(),
 		subnet.New(subnet.Config{Range: c.PodCIDR}), // before a node is Ready, so that no pod waits for it
-		node.New(node.Config{NodeTimeout: c.NodeTimeout, SuspectTimeout: c.SuspectTimeout, Heartbeat: c.Heartbeat, Start: start}),
+		node.New(node.Config{
+			NodeTimeout: c.NodeTimeout, SuspectTimeout: c.SuspectTimeout, Heartbeat: c.Heartbeat,
+			MassFailureWait: c.MassFailureWait, Start: start,
+		}),
 		garbage.New(garbage.Config{}),
 		deployment.New(),
 		replicaset.New(replicaset.Config{}),

@@ -54,12 +54,13 @@ type Server struct {
 	broker *broker.Broker                // the embedded one; nil: there is none
 	link   atomic.Pointer[nodelink.Link] // while this master leads
 	tokens *tokens
+	saver  *recoveryKeeper
 	mux    *mux.Mux
 	loops  struct{ link, runner, enroll *daemon.Loop }
 
 	sync     *etcdsync.Sync // nil: there is no etcd, and this master leads
 	prepared chan struct{}  // closed when what every cluster has is there
-	token    string         // the first join token, if this run has made it
+	greeting greeting       // before prepared is closed: it belongs to who leads
 }
 
 // New opens the data directory and the ports, and puts the parts together.
@@ -67,7 +68,8 @@ func New(ctx context.Context, config Config, d *daemon.Daemon) (*Server, error) 
 	if err := daemon.MakeDir(config.DataDir); err != nil {
 		return nil, err
 	}
-	s := &Server{config: config, daemon: d, machine: machineAddresses(), prepared: make(chan struct{})}
+	s := &Server{config: config, daemon: d, machine: machineAddresses(), prepared: make(chan struct{}),
+		greeting: newGreeting(config.DataDir, config.Cluster)}
 	files := bolt.Config{Dir: config.DataDir, Schema: resource.Schema(), Sealed: resource.Sealed(), Clock: daemon.Clock, Logger: d.Log}
 	if config.Etcd.used() {
 		if err := s.meetEtcd(ctx, &files); err != nil {
@@ -89,6 +91,10 @@ func (s *Server) assemble() (err error) {
 	if s.id, err = openIdentity(s.config.DataDir, s.config.Cluster); err != nil {
 		return err
 	}
+	if s.saver, err = openRecovery(s.config); err != nil {
+		return err
+	}
+	s.saver.store = s.store
 	if s.topics, err = protocol.NewTopics(s.config.Cluster); err != nil {
 		return daemon.Usage(err)
 	}
@@ -122,10 +128,10 @@ func (s *Server) assemble() (err error) {
 	s.api, err = apiserver.New(apiserver.Config{
 		Store: s.store, Resources: resource.All, Clock: daemon.Clock, Log: s.daemon.Log, Metrics: s.daemon.Registry,
 		Certificate: certificates.get, Authority: s.id.ca, TokenKeys: &accountKeys, Audit: s.audit, Version: daemon.Version,
-		Ready:   func() error { _, err := s.daemon.Health.Ready(); return err },
-		Tokens:  s.tokens,
+		Ready:  func() error { _, err := s.daemon.Health.Ready(); return err },
+		Tokens: s.tokens, MasterJoins: s.tokens, Recovery: s.saver,
 		Broker:  brokerAccess{s.store, s.id},
-		Masters: leader,
+		Masters: leader, Conflicts: s.conflicts(),
 		Streams: s.mux, StreamKeepAlive: s.config.Heartbeat, StreamPatience: s.config.NodeTimeout,
 	})
 	return err
@@ -191,13 +197,7 @@ func newRun(epoch change.Epoch) (seal.Run, error) {
 func (s *Server) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, s.close()) }()
 	log := s.daemon.Log
-	if s.report.Problem != nil {
-		log.Error().Err(s.report.Problem).Str("kept_as", s.report.SetAside).Str("restored_rev", s.report.RestoredRev.String()).
-			Msg("the store's file was unusable; the last snapshot was restored, later writes are lost")
-	}
-	if s.report.CompactError != nil {
-		log.Warn().Err(s.report.CompactError).Msg("the store's file could not be compacted; it works as it is")
-	}
+	s.logStore()
 	parts, ctx := errgroup.WithContext(ctx)
 	parts.Go(func() error { return s.store.Run(ctx) })
 	parts.Go(func() error { return s.runBus(ctx) })
@@ -221,7 +221,11 @@ func (s *Server) Run(ctx context.Context) (err error) {
 	}
 	log.Info().Str("version", daemon.Version).Str("cluster", s.config.Cluster).Str("api", s.apiListener.Addr().String()).
 		Stringer("epoch", s.store.Epoch()).Msg("the master serves")
-	s.greet()
+	select {
+	case <-s.prepared:
+		s.greeting.say(s.daemon.Stdout)
+	default: // a master that follows has nothing to tell
+	}
 	s.daemon.Ready()
 	err = parts.Wait()
 	log.Info().Msg("the master has ended")

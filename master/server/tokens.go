@@ -47,6 +47,8 @@ type tokens struct {
 	id    identity
 	// token is a token without its secret.
 	token seal.Token
+	// masters is for tokens with which further masters join; nil: there is no etcd, and no other master.
+	masters *masterTokens
 	// others, if set, are the brokers of all masters.
 	others func() []string
 }
@@ -90,28 +92,39 @@ func unset(now clock.Now) bool { return now.Wall.Before(tooEarly) }
 
 // Create implements apiserver.Tokens.
 func (t *tokens) Create(ctx context.Context, ttl time.Duration, uses uint32, description string) (apiserver.Token, error) {
-	secret := make([]byte, seal.SecretSize)
-	if _, err := io.ReadFull(rand.Reader, secret); err != nil {
-		return apiserver.Token{}, fmt.Errorf("read random bytes for a token: %w", err)
-	}
-	now := t.clock()
+	token, now := t.complete(), t.clock()
 	if ttl > 0 && unset(now) {
 		return apiserver.Token{}, apierrors.NewBadRequest(fmt.Sprintf(
 			"the master's clock says %s: a token that expires would do so when the clock is set; set it first, or make one that never expires (--ttl 0)",
 			now.Wall.UTC().Format(time.DateTime)))
 	}
-	id, record := resource.NewJoinToken(secret, now.Wall, ttl, uses, description)
+	var err error
+	if token.Secret, err = newSecret(); err != nil {
+		return apiserver.Token{}, err
+	}
+	text, err := token.Encode()
+	if err != nil {
+		return apiserver.Token{}, err
+	}
+	id, record := resource.NewJoinToken(token.Secret, now.Wall, ttl, uses, description)
+	return t.add(ctx, now, id, record, text)
+}
+
+func newSecret() ([]byte, error) {
+	secret := make([]byte, seal.SecretSize)
+	if _, err := io.ReadFull(rand.Reader, secret); err != nil {
+		return nil, fmt.Errorf("read random bytes for a token: %w", err)
+	}
+	return secret, nil
+}
+
+// add stores a new token.
+func (t *tokens) add(ctx context.Context, now clock.Now, id string, record resource.JoinToken, text string) (apiserver.Token, error) {
 	changes, err := t.room(now)
 	if err != nil {
 		return apiserver.Token{}, err
 	}
 	changes = append(changes, change.Change{Key: tokenKey(id), Value: resource.EncodeJoinToken(record), Reason: "asked for"})
-	token := t.complete()
-	token.Secret = secret
-	text, err := token.Encode()
-	if err != nil {
-		return apiserver.Token{}, err
-	}
 	if _, err := t.store.Commit(ctx, changes); err != nil {
 		return apiserver.Token{}, fmt.Errorf("store the token: %w", err)
 	}
@@ -203,7 +216,7 @@ func (t *tokens) Revoke(ctx context.Context, id string) (bool, error) {
 
 func describe(id string, t resource.JoinToken, now clock.Now) apiserver.Token {
 	out := apiserver.Token{
-		ID: id, Created: time.Unix(t.Created, 0).UTC(), Uses: t.Uses, Used: t.Used, Description: t.Description,
+		ID: id, Created: time.Unix(t.Created, 0).UTC(), Uses: t.Uses, Used: t.Used, Description: t.Description, ForMaster: t.Master,
 		State: strings.TrimPrefix(string(t.Refuses(now.Wall)), "token_"),
 	}
 	if t.Expires != 0 {

@@ -152,7 +152,7 @@ func (c *Core) Apply(changes []change.Change) (Commit, error) {
 	}
 	c.last++
 	c.tip.rev = c.last
-	commit := Commit{Rev: c.last, Events: make([]change.Event, 0, len(writes))}
+	commit := Commit{Rev: c.last, Events: make([]change.Event, 0, len(writes)), Reason: changes[0].Reason}
 	for _, w := range writes {
 		e := w.event()
 		c.tip.kinds[e.Key.Kind].replace(w.old, w.new)

@@ -14,4 +14,8 @@ type Entry struct {
 	User bool
 	// Unsure says that the other store may have got a write of it, though nothing said so.
 	Unsure bool
+	// By is the reason of the newest such write, which names who asked for it, and At when it was: Unix seconds of the wall
+	// clock, 0 if there was none.
+	By string
+	At int64
 }

@@ -61,6 +61,7 @@ type Batch struct{ Commits []Commit }
 type Commit struct {
 	Rev    change.Rev
 	Events []change.Event
+	Reason string // of its first change
 }
 
 // Replicator is told of every durable write before it is acknowledged. etcdsync implements it; a master

@@ -193,6 +193,12 @@ func Allocate(path string, bytes int64) error {
 	return errors.Join(os.NewSyscallError("fallocate", syscall.Fallocate(int(file.Fd()), 0, 0, bytes)), file.Close())
 }
 
+// Free is how many bytes the file system of a directory has left for everybody.
+func Free(dir string) (int64, error) {
+	_, free, err := room(dir)
+	return free, err
+}
+
 // room is how large the file system of a directory is, and how much of it is free for everybody, in bytes.
 func room(dir string) (total, free int64, err error) {
 	var s syscall.Statfs_t

@@ -92,6 +92,7 @@ type Heartbeat struct {
 	Applied  Position `cbor:"1,keyasint,omitempty"` // the desired state that is stored and acted upon
 	Status   Digest   `cbor:"2,keyasint,omitempty"` // of the statuses as last sent, see StatusDigest
 	Readings Readings `cbor:"3,keyasint,omitempty"`
+	Ask      uint64   `cbor:"4,keyasint,omitempty"` // asks for a permit: the node's boot clock in milliseconds when this was sent; 0: it needs none
 }
 
 // Readings are what metrics.k8s.io shows of a node.
@@ -167,6 +168,28 @@ type Request struct {
 	Revoked *Revoked `cbor:"4,keyasint,omitempty"`
 	Rotate  *Rotate  `cbor:"5,keyasint,omitempty"`
 	KeyKept *NewKey  `cbor:"6,keyasint,omitempty"` // the master has stored the next key: use it from the next connection on
+	Grant   *Grant   `cbor:"7,keyasint,omitempty"`
+	Release *Release `cbor:"8,keyasint,omitempty"` // which of these pods are gone for good?
+}
+
+// Grant permits a node to run the pods that must run at most once: those named, and no other one. It replaces the
+// grant before.
+type Grant struct {
+	Ask    uint64   `cbor:"1,keyasint,omitempty"` // of the heartbeat that it answers
+	Millis uint32   `cbor:"2,keyasint,omitempty"` // how long it holds, counted by the node from when it sent that heartbeat
+	Pods   []string `cbor:"3,keyasint,omitempty"` // uids
+	// Bound are the uids of pods that can run on no other node: the node keeps the right to each until it has said
+	// that the pod is gone.
+	Bound []string `cbor:"4,keyasint,omitempty"`
+}
+
+// Lasts is how long the grant holds.
+func (g Grant) Lasts() time.Duration { return time.Duration(g.Millis) * time.Millisecond }
+
+// Release names pods by their uids. In a Request it asks about them; in a Response it says that nothing of them is
+// left on the node, and that none will be started there without another grant.
+type Release struct {
+	Pods []string `cbor:"1,keyasint,omitempty"`
 }
 
 // Revoked says that the node's key is no longer the cluster's: its Node was deleted. The agent stops its pods.
@@ -193,6 +216,7 @@ type Response struct {
 	WantDesired *WantDesired `cbor:"1,keyasint,omitempty"`
 	Frame       []byte       `cbor:"2,keyasint,omitempty"` // of package stream
 	NextKey     *NewKey      `cbor:"3,keyasint,omitempty"` // said again until KeyKept names it
+	Released    *Release     `cbor:"4,keyasint,omitempty"`
 }
 
 // WantDesired asks the master to publish the node's desired state again: the broker has forgotten it, or the

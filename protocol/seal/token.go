@@ -105,14 +105,18 @@ func (t Token) Encode() (string, error) {
 	if err := t.check(); err != nil {
 		return "", fmt.Errorf("make a join token: %w", err)
 	}
-	body, err := tokenEncoding.Marshal(t)
+	return writeToken(tokenPrefix, t)
+}
+
+func writeToken(prefix string, token any) (string, error) {
+	body, err := tokenEncoding.Marshal(token)
 	if err != nil {
 		return "", fmt.Errorf("make a join token: %w", err)
 	}
 	sum := sha256.Sum256(body)
-	text := tokenPrefix + base64.RawURLEncoding.EncodeToString(append(body, sum[:checksumSize]...))
+	text := prefix + base64.RawURLEncoding.EncodeToString(append(body, sum[:checksumSize]...))
 	if len(text) > maxToken {
-		return "", fmt.Errorf("make a join token: it would have %d characters, more than %d; advertise fewer brokers", len(text), maxToken)
+		return "", fmt.Errorf("make a join token: it would have %d characters, more than %d; advertise fewer addresses", len(text), maxToken)
 	}
 	return text, nil
 }
@@ -121,54 +125,70 @@ func (t Token) Encode() (string, error) {
 var (
 	errTokenEmpty   = errors.New("the join token is empty; the master prints one at its first start")
 	errTokenPrefix  = errors.New("this is no join token: one begins with " + tokenPrefix + " (to read it from a file, write @FILE)")
+	errTokenMaster  = errors.New("this token is for another master, and lets no node join; edgectl token create makes one for nodes")
 	errTokenVersion = errors.New("the join token is of another version of Skerry: this one knows " + tokenPrefix + " tokens")
 	errTokenLetters = errors.New("the join token has characters that don't belong there; copy it again, whole")
 	errTokenDamaged = errors.New("the join token is cut off or mistyped; copy it again, whole")
 )
 
 // ParseToken reads what Encode wrote. White space, as e-mail and terminals put it in, does no harm.
-func ParseToken(text string) (Token, error) {
-	if len(text) > 2*maxToken {
-		return Token{}, fmt.Errorf("the join token has more than %d characters, it can't be one", maxToken)
-	}
-	text = strings.Map(func(r rune) rune {
-		if unicode.IsSpace(r) {
-			return -1
-		}
-		return r
-	}, text)
-	if text == "" {
+func ParseToken(text string) (t Token, err error) {
+	encoded, err := tokenText(text)
+	switch {
+	case err != nil:
+		return Token{}, err
+	case encoded == "":
 		return Token{}, errTokenEmpty
-	}
-	encoded, ok := strings.CutPrefix(text, tokenPrefix)
-	if !ok {
-		if head, _, dot := strings.Cut(text, "."); dot && len(head) > 2 && strings.HasPrefix(head, "sk") && strings.Trim(head[2:], "0123456789") == "" {
+	case strings.HasPrefix(encoded, masterTokenPrefix):
+		return Token{}, errTokenMaster
+	case !strings.HasPrefix(encoded, tokenPrefix):
+		if head, _, dot := strings.Cut(encoded, "."); dot && len(head) > 2 && strings.HasPrefix(head, "sk") && strings.Trim(head[2:], "0123456789") == "" {
 			return Token{}, errTokenVersion
 		}
 		return Token{}, errTokenPrefix
 	}
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
-	if err != nil {
-		if strings.Trim(encoded, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
-			return Token{}, errTokenLetters
-		}
-		return Token{}, errTokenDamaged
-	}
-	if len(raw) < checksumSize {
-		return Token{}, errTokenDamaged
-	}
-	body, checksum := raw[:len(raw)-checksumSize], raw[len(raw)-checksumSize:]
-	if sum := sha256.Sum256(body); string(sum[:checksumSize]) != string(checksum) {
-		return Token{}, errTokenDamaged
-	}
-	var t Token
-	if err := tokenDecoding.Unmarshal(body, &t); err != nil {
-		return Token{}, fmt.Errorf("the join token is malformed: %w", err)
+	if err := readToken(encoded[len(tokenPrefix):], &t); err != nil {
+		return Token{}, err
 	}
 	if err := t.check(); err != nil {
 		return Token{}, fmt.Errorf("the join token is malformed: %w", err)
 	}
 	return t, nil
+}
+
+// tokenText takes white space out of a token.
+func tokenText(text string) (string, error) {
+	if len(text) > 2*maxToken {
+		return "", fmt.Errorf("the join token has more than %d characters, it can't be one", maxToken)
+	}
+	return strings.Map(func(r rune) rune {
+		if unicode.IsSpace(r) {
+			return -1
+		}
+		return r
+	}, text), nil
+}
+
+// readToken reads what stands behind the prefix.
+func readToken(encoded string, into any) error {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(encoded)
+	if err != nil {
+		if strings.Trim(encoded, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") != "" {
+			return errTokenLetters
+		}
+		return errTokenDamaged
+	}
+	if len(raw) < checksumSize {
+		return errTokenDamaged
+	}
+	body, checksum := raw[:len(raw)-checksumSize], raw[len(raw)-checksumSize:]
+	if sum := sha256.Sum256(body); string(sum[:checksumSize]) != string(checksum) {
+		return errTokenDamaged
+	}
+	if err := tokenDecoding.Unmarshal(body, into); err != nil {
+		return fmt.Errorf("the join token is malformed: %w", err)
+	}
+	return nil
 }
 
 func (t Token) check() error {

@@ -144,7 +144,7 @@ func (f *fleet) untilPrints(want string, args ...string) {
 func buildFor(t *testing.T, b board) string {
 	t.Helper()
 	dir := t.TempDir()
-	for name, place := range map[string]string{"skerry-agent": "edgeagent", "skerry-log": "edgeagent/logs/writer"} {
+	for name, place := range map[string]string{"skerry-agent": "edgeagent", "skerry-log": "edgeagent/logs/writer", "skerry-guard": "edgeagent/guard/keeper"} {
 		cmd := exec.Command("go", "build", "-ldflags=-s -w", "-o", filepath.Join(dir, name), "github.com/skerry-edge/skerry/"+place)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH="+b.platform.Architecture,
 			"GOARM="+strings.TrimPrefix(b.platform.Variant, "v"))

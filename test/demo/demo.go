@@ -77,7 +77,7 @@ func (d *demo) tell() error {
 }
 
 func (d *demo) prepare() (err error) {
-	for _, binary := range []string{"skerry-master", "skerry-agent", "skerry-log", "edgectl"} {
+	for _, binary := range []string{"skerry-master", "skerry-agent", "skerry-log", "skerry-guard", "edgectl"} {
 		if _, err := os.Stat(filepath.Join(d.bin, binary)); err != nil {
 			return fmt.Errorf("%w: run make build first", err)
 		}

@@ -119,6 +119,8 @@ func gold(e *exposed) []request {
 		{method: "POST", path: "/apis/skerry.dev/v1/jointokens", body: `{"uses":1}`},
 		{method: "POST", path: "/apis/skerry.dev/v1/brokeraccess", body: `{"names":["a"]}`},
 		{method: "POST", path: "/apis/skerry.dev/v1/usercertificates", body: `{"ttlSeconds":3600,"request":` + quoted(certificateRequest(e, "mallory", "skerry:admins")) + `}`},
+		{method: "POST", path: "/apis/skerry.dev/v1/backups"},
+		{method: "PUT", path: "/apis/skerry.dev/v1/recoverykey", body: `{"recipient":"skrp1-mgex4m64-axv7fblt-irkxwzc4-pjjctacu-fo3fvl5e-gprzc65a-wq7ewh6x"}`},
 		{method: "POST", path: "/api/v1/namespaces/kube-system/serviceaccounts/default/token", body: `{}`},
 		{method: "POST", path: "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings", body: `{"metadata":{"name":"m"},"roleRef":{"apiGroup":"rbac.authorization.k8s.io",
 			"kind":"ClusterRole","name":"cluster-admin"},"subjects":[{"apiGroup":"rbac.authorization.k8s.io","kind":"User","name":"mallory"}]}`},

@@ -405,6 +405,11 @@ func (l *liar) Statuses() (uint64, []message.PodStatus) {
 		{UID: l.uid, Namespace: "kube-system", Name: "app", Status: status},
 	}
 }
+func (l *liar) Grant(message.Grant)     {}
+func (l *liar) Permits() (bool, uint64) { return false, 0 }
+func (l *liar) Release([]string)        {}
+func (l *liar) TakeReleased() []string  { return nil }
+
 func (l *liar) TakeEvents() []message.Event {
 	return []message.Event{{UID: l.uid, Namespace: "default", Name: "app", Warning: true, Reason: "Mallory", Message: "was here", Count: 1}}
 }

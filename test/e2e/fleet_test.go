@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -42,7 +43,24 @@ func runAll(m *testing.M) int {
 		return 1
 	}
 	defer containerd.Close()
+	if err := letSeveralWait(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	return m.Run()
+}
+
+// letSeveralWait runs more of the parallel tests at a time than there are processors, for they wait for time-outs most
+// of the time; -parallel says it otherwise.
+func letSeveralWait() error {
+	const atOnce = 5
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if given {
+		return nil
+	}
+	return flag.Set("test.parallel", fmt.Sprint(atOnce))
 }
 
 func prepare(dir string) (err error) {
@@ -53,7 +71,7 @@ func prepare(dir string) (err error) {
 	if binaries, err = filepath.Abs(binaries); err != nil {
 		return err
 	}
-	for _, name := range []string{"skerry-master", "skerry-agent", "skerry-log", "edgectl"} {
+	for _, name := range []string{"skerry-master", "skerry-agent", "skerry-log", "skerry-guard", "edgectl"} {
 		if _, err := os.Stat(filepath.Join(binaries, name)); err != nil {
 			return fmt.Errorf("%w: run make build first", err)
 		}

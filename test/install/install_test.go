@@ -22,7 +22,7 @@ type site struct {
 
 func newSite(t *testing.T, env ...string) *site {
 	s := &site{T: t, dir: t.TempDir(), bin: t.TempDir()}
-	for _, name := range []string{"skerry-master", "skerry-agent", "skerry-log", "edgectl"} {
+	for _, name := range []string{"skerry-master", "skerry-agent", "skerry-log", "skerry-guard", "edgectl"} {
 		s.write(filepath.Join(s.bin, name), "#!/bin/sh\necho \"$0 $*\"\n", 0o755)
 	}
 	s.env = append(os.Environ(), "BIN="+s.bin, "DESTDIR="+s.dir, "PREFIX=/usr", "SYSCONFDIR=/etc", "UNITDIR=/usr/lib/systemd/system")
@@ -92,12 +92,15 @@ func TestInstallAndUninstall(t *testing.T) {
 		"-rw------- /etc/skerry/agent.yaml",
 		"-rw------- /etc/skerry/master.yaml",
 		"-rw-r--r-- /usr/lib/systemd/system/skerry-agent.service",
+		"-rw-r--r-- /usr/lib/systemd/system/skerry-guard.service",
+		"-rw-r--r-- /usr/lib/systemd/system/skerry-guard.socket",
 		"-rw-r--r-- /usr/lib/systemd/system/skerry-master.service",
 		"-rw-r--r-- /usr/share/bash-completion/completions/edgectl",
 		"-rw-r--r-- /usr/share/fish/vendor_completions.d/edgectl.fish",
 		"-rw-r--r-- /usr/share/zsh/site-functions/_edgectl",
 		"-rwxr-xr-x /usr/bin/edgectl",
 		"-rwxr-xr-x /usr/bin/skerry-agent",
+		"-rwxr-xr-x /usr/bin/skerry-guard",
 		"-rwxr-xr-x /usr/bin/skerry-log",
 		"-rwxr-xr-x /usr/bin/skerry-master",
 	}
@@ -126,9 +129,11 @@ func TestInstallAndUninstall(t *testing.T) {
 func TestUnits(t *testing.T) {
 	s := newSite(t, "PREFIX=/opt/skerry", "SYSCONFDIR=/opt/etc", "UNITDIR=/units")
 	s.must()
-	for _, name := range []string{"master", "agent"} {
+	var verify []string
+	for name, arguments := range map[string]string{"master": " --config /opt/etc/skerry/master.yaml", "agent": " --config /opt/etc/skerry/agent.yaml", "guard": ""} {
 		unit := s.read("/units/skerry-" + name + ".service")
-		if want := "\nExecStart=/opt/skerry/bin/skerry-" + name + " --config /opt/etc/skerry/" + name + ".yaml\n"; !strings.Contains(unit, want) {
+		verify = append(verify, filepath.Join(s.dir, "units/skerry-"+name+".service"))
+		if want := "\nExecStart=/opt/skerry/bin/skerry-" + name + arguments + "\n"; !strings.Contains(unit, want) {
 			t.Errorf("the unit of the %s has no %q:\n%s", name, want, unit)
 		}
 		// What is to be verified has to be there.
@@ -138,7 +143,7 @@ func TestUnits(t *testing.T) {
 	if err != nil {
 		t.Skip("there is no systemd-analyze on this machine to verify the units with")
 	}
-	out, err := exec.Command(analyze, "verify", filepath.Join(s.dir, "units/skerry-master.service"), filepath.Join(s.dir, "units/skerry-agent.service")).CombinedOutput()
+	out, err := exec.Command(analyze, append([]string{"verify", filepath.Join(s.dir, "units/skerry-guard.socket")}, verify...)...).CombinedOutput()
 	if err != nil || strings.Contains(string(out), "skerry") {
 		t.Errorf("systemd-analyze verify: %v: %s", err, out)
 	}

@@ -60,3 +60,25 @@ func TestARefusedAgentIsNotRestarted(t *testing.T) {
 		}
 	}
 }
+
+// The guard outlives the agent: no unit may stop or restart one with the other.
+func TestTheGuardIsNotTiedToTheAgent(t *testing.T) {
+	for unit, other := range map[string]string{"skerry-guard.service": "skerry-agent", "skerry-guard.socket": "skerry-agent", "skerry-agent.service": "skerry-guard"} {
+		for _, name := range []string{"PartOf", "BindsTo", "Requires", "Requisite", "Conflicts", "PropagatesStopTo", "StopPropagatedFrom", "Upholds"} {
+			for _, value := range settings(t, unit, name) {
+				if strings.Contains(value, other) {
+					t.Errorf("%s has %s=%s", unit, name, value)
+				}
+			}
+		}
+	}
+	// Stopping the socket, as a shutdown does, must not stop the guard either.
+	if requires := settings(t, "skerry-guard.service", "Requires"); len(requires) > 0 {
+		t.Errorf("Requires=%v", requires)
+	}
+	for name, want := range map[string]string{"Restart": "always", "RestartPreventExitStatus": "0 2", "OOMScoreAdjust": "-1000", "RuntimeDirectoryPreserve": "yes"} {
+		if got := settings(t, "skerry-guard.service", name); !slices.Equal(got, []string{want}) {
+			t.Errorf("%s=%v, want %s", name, got, want)
+		}
+	}
+}

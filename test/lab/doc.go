@@ -5,6 +5,7 @@
 //	veth ┌───────────┬───────────┬───────────┐ veth
 //	   master      node-1      node-2      node-3        one namespace each
 //	skerry-master  skerry-agent …                        one data directory each
+//	                skerry-guard …                        and a guard each
 //	                     └── one containerd, a containerd namespace for each node
 //
 // Nothing touches the machine's own network: even the bridge lives in a namespace. Everything that a Lab

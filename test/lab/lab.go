@@ -6,10 +6,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"time"
 )
 
@@ -151,74 +149,4 @@ func (m *Master) JoinToken(limit time.Duration) (string, error) {
 		err = fmt.Errorf("the master ended with code %d: %s", m.ExitCode(), m.Log())
 	}
 	return token, err
-}
-
-// Agent is a skerry-agent of the lab, a node.
-type Agent struct {
-	*Process
-	Host      *Host
-	DataDir   string
-	Namespace string // containerd's
-
-	lab  *Lab
-	args []string
-}
-
-// StartAgent starts an agent on a host, as the node of the host's name unless args say otherwise; without a token when
-// its data directory belongs to a node already.
-func (l *Lab) StartAgent(host *Host, token string, args ...string) (*Agent, error) {
-	a := &Agent{Host: host, DataDir: filepath.Join(l.Dir, host.Name), Namespace: l.prefix + host.Name, lab: l}
-	a.args = append([]string{
-		"--data-dir", a.DataDir, "--containerd", l.Containerd, "--containerd-namespace", a.Namespace,
-	}, args...)
-	if !slices.Contains(args, "--node-name") {
-		a.args = append(a.args, "--node-name", host.Name)
-	}
-	if token != "" {
-		a.args = append(a.args, "--join", token)
-	}
-	return a, a.Start()
-}
-
-// Start starts the agent again, with the same data directory and flags.
-func (a *Agent) Start() (err error) {
-	a.Process, err = a.lab.Start(a.Host.Name, a.Host, filepath.Join(a.lab.Bin, "skerry-agent"), a.args...)
-	return err
-}
-
-// Freeze stops the process without ending it, and Thaw lets it go on.
-func (p *Process) Freeze() error { return p.Signal(syscall.SIGSTOP) }
-
-// Thaw lets a frozen process go on.
-func (p *Process) Thaw() error { return p.Signal(syscall.SIGCONT) }
-
-// Tasks are the containers of this node that have a process, whatever the cluster thinks of them: their ids.
-func (a *Agent) Tasks() ([]string, error) {
-	out, err := exec.Command("ctr", "--address", a.lab.Containerd, "--namespace", a.Namespace, "tasks", "list").Output()
-	if err != nil {
-		return nil, fmt.Errorf("list the tasks of %s: %w", a.Host.Name, err)
-	}
-	var running []string
-	for line := range strings.Lines(string(out)) { // TASK PID STATUS
-		if fields := strings.Fields(line); len(fields) == 3 && fields[2] == "RUNNING" {
-			running = append(running, fields[0])
-		}
-	}
-	return running, nil
-}
-
-// EndContainers kills every process of this node's containers, as a power cut would.
-func (a *Agent) EndContainers() error {
-	ids, err := a.Tasks()
-	if err != nil {
-		return err
-	}
-	for _, id := range ids {
-		out, err := exec.Command("ctr", "--address", a.lab.Containerd, "--namespace", a.Namespace,
-			"tasks", "kill", "--signal", "SIGKILL", "--all", id).CombinedOutput()
-		if err != nil && !strings.Contains(string(out), "not found") {
-			return fmt.Errorf("kill task %s of %s: %w: %s", id, a.Host.Name, err, out)
-		}
-	}
-	return nil
 }

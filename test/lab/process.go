@@ -75,6 +75,12 @@ func (p *Process) Signal(signal syscall.Signal) error {
 	return nil
 }
 
+// Freeze stops the process without ending it, and Thaw lets it go on.
+func (p *Process) Freeze() error { return p.Signal(syscall.SIGSTOP) }
+
+// Thaw lets a frozen process go on.
+func (p *Process) Thaw() error { return p.Signal(syscall.SIGCONT) }
+
 // Kill ends the process as a crash would, and waits until it is gone.
 func (p *Process) Kill() error {
 	if err := p.Signal(syscall.SIGKILL); err != nil {

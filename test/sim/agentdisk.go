@@ -89,10 +89,10 @@ func (d *processDisk) write(what string, do func() error) error {
 
 func (d *processDisk) KeepDesired(position message.Position, digest message.Digest, content []byte) error {
 	return d.write("keep the desired state", func() error {
-		d.a.node.w.log(d.a.node.name, "keeps desired state %s %s", position, mark(content))
+		d.a.node.w.log(d.a.node.who(), "keeps desired state %s %s", position, mark(content))
 		err := d.AgentDisk.KeepDesired(position, digest, content)
 		if err == nil {
-			d.a.node.accept(content)
+			d.a.node.accept(position, content)
 		}
 		return err
 	})
@@ -115,14 +115,18 @@ type book struct {
 	listed  map[string]*corev1.Pod   // by uid, in the newest desired state
 	allowed map[string]time.Duration // when a pod was last listed as one to run
 	dropped map[string]bool          // was not listed, or as one to end, since it was last started
+
+	told     map[message.Position]string // marks of what was ever sent as its desired state
+	position message.Position            // of what is on the disk
 }
 
 func newBook() book {
-	return book{listed: map[string]*corev1.Pod{}, allowed: map[string]time.Duration{}, dropped: map[string]bool{}}
+	return book{listed: map[string]*corev1.Pod{}, allowed: map[string]time.Duration{}, dropped: map[string]bool{}, told: map[message.Position]string{}}
 }
 
 // accept notes a desired state that is on the disk.
-func (n *node) accept(encoded []byte) {
+func (n *node) accept(position message.Position, encoded []byte) {
+	n.checkOrder(position, encoded)
 	content, err := message.Decode[message.Content](encoded)
 	if err != nil {
 		n.w.fail("%s keeps a desired state that does not decode: %w", n.name, err)

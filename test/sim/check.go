@@ -18,11 +18,12 @@ import (
 
 // checkAttempts: of one container of a pod there is never more than one attempt that runs.
 func (w *World) checkAttempts() {
-	for _, n := range w.nodes {
+	changed := false
+	for _, n := range w.machines() {
 		if !n.changed {
 			continue
 		}
-		n.changed = false
+		n.changed, changed = false, true
 		running := map[string]string{}
 		for _, c := range n.engine.Containers() {
 			if c.State != engine.Running {
@@ -34,6 +35,9 @@ func (w *World) checkAttempts() {
 			}
 			running[key] = c.ID
 		}
+	}
+	if changed {
+		w.checkSingles()
 	}
 }
 
@@ -51,10 +55,11 @@ func (w *World) checkStart(n *node, spec engine.Spec) {
 	w.fail("%s starts %s, which it was not told to run", n.name, spec.ID)
 }
 
-// checkStop: an agent stops only what it was told to stop, or not told to run, since it was started.
+// checkStop: an agent stops only what it was told to stop, or not told to run, since it was started; or what must be
+// single, for its permit may end.
 func (w *World) checkStop(n *node, id string) {
 	for uid := range n.book.listed {
-		if strings.HasPrefix(id, uid+"-") && !n.book.dropped[uid] {
+		if strings.HasPrefix(id, uid+"-") && !n.book.dropped[uid] && w.singles.pods[uid] == nil {
 			w.fail("%s stops %s, which it was told to run and never to stop", n.name, id)
 		}
 	}
@@ -80,11 +85,12 @@ func (w *World) checkPacket(p bus.Packet) {
 		w.fail("a desired state does not decode: %w", err)
 		return
 	}
-	_, content, err := doc.Unpack()
+	raw, content, err := doc.Unpack()
 	if err != nil {
 		w.fail("a desired state does not unpack: %w", err)
 		return
 	}
+	w.node(name).ordered(doc.Position, raw)
 	view := w.master.store.View()
 	want := map[string]bool{}
 	if _, exists := view.Get(resource.Nodes.Key("", name)); exists {
@@ -181,11 +187,15 @@ func (w *World) checkPod(who string, e change.Event, events []change.Event, reas
 
 // checkGone: a pod is deleted for its node's report only when nothing of it runs.
 func (w *World) checkGone(pod *corev1.Pod) {
+	if n := w.byName[pod.Spec.NodeName]; n != nil && n.cloned > 0 && w.now <= n.cloned+memory {
+		return // two machines speak for one node, and neither knows of the other's containers
+	}
+	if w.now < w.restoredAt+memory+patience/4 {
+		return // it may have been bound to another node after the backup, which was not reached yet
+	}
 	for _, n := range w.nodes {
-		for _, c := range n.engine.Containers() {
-			if c.State == engine.Running && c.Labels[engine.LabelPodUID] == string(pod.UID) {
-				w.fail("pod %s is deleted and %s still runs on %s", pod.Name, c.ID, n.name)
-			}
+		for _, id := range n.containers()[string(pod.UID)] {
+			w.fail("pod %s is deleted and %s still runs on %s", pod.Name, id, n.who())
 		}
 	}
 }
@@ -238,7 +248,7 @@ func (w *World) checkReady(e change.Event) {
 			w.fail("%s becomes Unknown though it is not lost: %s", e.Key.Name, why)
 		}
 	case is == corev1.ConditionTrue:
-		if seen, ok := w.seen(e.Key.Name); !ok || now.Boot-seen.HeardBoot > w.options.Settings.Timeout() {
+		if seen, ok := w.seen(e.Key.Name); !ok || now.Boot-seen.HeardBoot > w.settings.Timeout() {
 			w.fail("%s becomes Ready though nothing was heard of it", e.Key.Name)
 		}
 	}
@@ -246,19 +256,19 @@ func (w *World) checkReady(e change.Event) {
 
 // notLost says why a node can't be given up now; empty when it can.
 func (w *World) notLost(name string, now clock.Now) string {
-	timeout := w.options.Settings.Timeout()
-	if now.Since(w.master.started) < min(timeout, w.options.Suspect) {
-		return "the master has just started"
-	}
+	timeout := w.settings.Timeout()
 	link, ok := w.seen(resource.LinkName)
 	if ok && !link.Online {
 		return "the master has no broker"
 	}
 	seen, ok := w.seen(name)
-	if deadline := seen.HeardBoot + timeout; ok && (seen.Online || deadline < seen.OfflineBoot+w.options.Suspect) && link.ProofBoot < deadline {
+	if fresh := now.Since(w.master.started); fresh < min(timeout, w.settings.suspect) || fresh < timeout && (!ok || seen.Online) {
+		return "the master has just started"
+	}
+	if deadline := seen.HeardBoot + timeout; ok && (seen.Online || deadline < seen.OfflineBoot+w.settings.suspect) && link.ProofBoot < deadline {
 		return "no probe has come back that was sent after its node-timeout"
 	}
-	if ok && now.Boot-seen.HeardBoot < timeout && (seen.Online || now.Boot-seen.OfflineBoot < w.options.Suspect) {
+	if ok && now.Boot-seen.HeardBoot < timeout && (seen.Online || now.Boot-seen.OfflineBoot < w.settings.suspect) {
 		return "it was heard " + (now.Boot - seen.HeardBoot).String() + " ago"
 	}
 	return ""

@@ -30,21 +30,22 @@ func (x executor) Submit(_ reconcile.Lane, work func(context.Context), done func
 			done()
 		}
 	}
-	w.after(w.between(0, longestQueue), func() {
+	a.later(w.between(0, longestQueue), func() {
 		if over || a.dead {
 			cancel()
 			return
 		}
 		n := a.node
-		n.slept = 0
+		n.machine.slept = 0
 		work(ctx)
+		n.counted = false
 		n.ticker.wake()
 		now := n.machine.now()
-		w.after(n.machine.at(now.Add(n.slept))-w.now, end)
+		a.later(n.machine.at(now.Add(n.machine.slept))-w.now, end)
 	})
 	return func() {
 		cancel()
-		w.after(0, end)
+		a.later(0, end)
 	}
 }
 
@@ -58,13 +59,14 @@ type engineOf struct {
 func (e *engineOf) Start(ctx context.Context, spec engine.Spec) error {
 	return e.a.touch("start "+spec.ID, func() error {
 		n, uid := e.a.node, spec.Labels[engine.LabelPodUID]
-		n.w.log(n.name, "starts %s/%s attempt %s of %s", spec.Labels[engine.LabelPod], spec.Labels[engine.LabelContainer],
+		n.w.log(n.who(), "starts %s/%s attempt %s of %s", spec.Labels[engine.LabelPod], spec.Labels[engine.LabelContainer],
 			spec.Labels[engine.LabelAttempt], uid)
 		if err := e.Engine.Start(ctx, spec); err != nil {
-			n.w.log(n.name, "%v", err)
+			n.w.log(n.who(), "%v", err)
 			return err
 		}
 		n.w.checkStart(n, spec)
+		n.w.checkGuardedStart(n, spec)
 		if pod := n.book.listed[uid]; pod != nil && pod.DeletionTimestamp == nil {
 			delete(n.book.dropped, uid)
 		}
@@ -75,7 +77,7 @@ func (e *engineOf) Start(ctx context.Context, spec engine.Spec) error {
 // Stop checks that nobody wants the pod to go on.
 func (e *engineOf) Stop(ctx context.Context, id string, grace time.Duration) error {
 	return e.a.touch("stop "+id, func() error {
-		e.a.node.w.log(e.a.node.name, "stops %s within %s", id, grace)
+		e.a.node.w.log(e.a.node.who(), "stops %s within %s", id, grace)
 		e.a.node.w.checkStop(e.a.node, id)
 		return e.Engine.Stop(ctx, id, grace)
 	})
@@ -84,7 +86,7 @@ func (e *engineOf) Stop(ctx context.Context, id string, grace time.Duration) err
 // Remove is engine.Engine.
 func (e *engineOf) Remove(ctx context.Context, id string) error {
 	return e.a.touch("remove "+id, func() error {
-		e.a.node.w.log(e.a.node.name, "removes %s", id)
+		e.a.node.w.log(e.a.node.who(), "removes %s", id)
 		return e.Engine.Remove(ctx, id)
 	})
 }

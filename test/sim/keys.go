@@ -43,7 +43,7 @@ func (k processKeys) Use(next [32]byte) (box *seal.Box, err error) {
 func (k processKeys) Revoked(at int64) error {
 	return k.a.touch("keep that the node was removed", func() error {
 		n := k.a.node
-		n.w.log(n.name, "REMOVED from the cluster")
+		n.w.log(n.who(), "REMOVED from the cluster")
 		n.w.after(n.w.between(time.Second, 40*time.Second), func() { n.rejoin(k.Node) })
 		return k.Node.Revoked(at)
 	})
@@ -51,15 +51,15 @@ func (k processKeys) Revoked(at int64) error {
 
 // rejoin gives the node another identity of the same name, unless it has one already, and starts its agent with it.
 func (n *node) rejoin(removed *sealtest.Node) {
-	if n.keys != removed {
+	if n.keys != removed || n.gone || n.original != nil {
 		return
 	}
 	n.w.after(time.Second, func() { n.rejoin(removed) }) // should this fail
-	if n.w.master.dead || n.agent == nil {
+	if n.w.master.down() || n.agent == nil {
 		return
 	}
 	next := n.w.cluster.AnotherNode(n.name, fmt.Sprintf("%s again, after %d keys", n.name, len(n.before)+n.keys.Made))
-	if err := n.joinAs(&client{n.w.master, "enroll"}, next); err != nil {
+	if err := n.joinAs(&client{master: n.w.master, who: "enroll"}, next); err != nil {
 		return
 	}
 	n.w.log(n.name, "JOINS again")
@@ -133,7 +133,7 @@ func (n *node) amissOfKeys(object *corev1.Node) (out []string) {
 
 // openDesired opens a document as the node can, or could, or will be able to.
 func (n *node) openDesired(topic string, raw []byte) (e seal.Envelope, err error) {
-	for _, box := range append(n.keys.Ever(), n.before...) {
+	for _, box := range slices.Concat(n.keys.Ever(), n.before, n.w.copiesOf(n)) {
 		if e, err = box.Open(topic, seal.Run{}, raw); err == nil {
 			return e, nil
 		}

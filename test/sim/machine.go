@@ -15,25 +15,30 @@ var began = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 // machine is a computer's clocks.
 type machine struct {
 	w        *World
+	id       string
 	rate     int64         // of both clocks, in thousandths of the right one
 	bootedAt time.Duration // by the right clock
 	bootBase time.Duration // what the boot clock showed then: firmware and kernel take their time
 	wall     time.Time     // what the wall clock showed then
+	slept    time.Duration // how long the engine's call under way lasts
 }
 
 // newMachine switches a machine on.
 func (w *World) newMachine() *machine {
 	m := &machine{w: w, rate: 1000}
-	if w.options.Skewed {
-		m.rate = 950 + w.random.Int63n(101)
-	}
 	m.boot()
 	m.wall = began.Add(w.now)
 	return m
 }
 
-// boot switches it on again. It has no clock that runs meanwhile.
+// boot switches it on again. It has no clock that runs meanwhile, and its crystal is warmer or colder than it was.
 func (m *machine) boot() {
+	if m.w.options.Skewed {
+		m.rate = 950 + m.w.random.Int63n(101)
+		if m.w.chance(0.3) { // what holds is to hold at the limits, too
+			m.rate = 950 + 100*m.w.random.Int63n(2)
+		}
+	}
 	m.bootedAt = m.w.now
 	m.bootBase = m.w.between(3*time.Second, 20*time.Second)
 	m.wall = time.Unix(0, 0).UTC().Add(m.bootBase)
@@ -72,8 +77,26 @@ type actor struct {
 	machine *machine
 	step    func(clock.Now) (clock.Now, error)
 	stopped func() bool
+	frozen  func() time.Duration // until when, by the right clock; nil: never
 	woken   bool
 	due     time.Duration // by the right clock
 }
 
 func (a *actor) wake() { a.woken = true }
+
+// ready reports whether the loop is to take its step. A process that is frozen goes on with everything later.
+func (a *actor) ready(now time.Duration) bool {
+	return !a.stopped() && a.next(now) <= now
+}
+
+// next is when, by the right clock, the loop is to take its step.
+func (a *actor) next(now time.Duration) time.Duration {
+	next := a.due
+	if a.woken {
+		next = now
+	}
+	if a.frozen != nil {
+		next = max(next, a.frozen())
+	}
+	return next
+}

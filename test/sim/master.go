@@ -5,8 +5,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"github.com/skerry-edge/skerry/master/change"
 	"github.com/skerry-edge/skerry/master/controller/deployment"
 	"github.com/skerry-edge/skerry/master/controller/garbage"
@@ -20,6 +18,7 @@ import (
 	"github.com/skerry-edge/skerry/master/scheduler"
 	"github.com/skerry-edge/skerry/master/store"
 	"github.com/skerry-edge/skerry/protocol/clock"
+	"github.com/skerry-edge/skerry/protocol/message"
 	"github.com/skerry-edge/skerry/protocol/seal"
 )
 
@@ -34,7 +33,9 @@ type master struct {
 	self    seal.Run
 	started clock.Now
 	dead    bool
-	crashIn int // writes until it crashes; 0: it doesn't
+	frozen  time.Duration // until when, by the right clock
+	missed  time.Duration // for how long it was, at most
+	crashIn int           // writes until it crashes; 0: it doesn't
 	// written says whether the write that it crashes at reaches the disk.
 	written bool
 
@@ -46,12 +47,12 @@ type master struct {
 
 // planners are those of a master, in the order of the wiring.
 func (w *World) planners(start clock.Now) []reconcile.Planner {
-	settings := w.options.Settings
+	settings := w.settings
 	out := []reconcile.Planner{
 		namespace.New(),
 		nodekey.New(),
 		nodecontroller.New(nodecontroller.Config{
-			NodeTimeout: settings.Timeout(), SuspectTimeout: w.options.Suspect, Heartbeat: settings.Heartbeat(), Start: start,
+			NodeTimeout: settings.Timeout(), SuspectTimeout: settings.suspect, Heartbeat: settings.Heartbeat(), Start: start,
 		}),
 		garbage.New(garbage.Config{}),
 		deployment.New(),
@@ -71,29 +72,72 @@ func (w *World) startMaster() {
 	before := w.master
 	m := &master{w: w, machine: before.machine, run: before.run + 1}
 	m.started = m.machine.now()
+	if w.options.Broken.Opened != nil {
+		w.options.Broken.Opened(w)
+	}
 	m.store = w.disk.open()
 	w.master = m
-	w.log("master", "STARTS, epoch %s", m.store.Epoch())
+	w.noteSettings(w.settings.Settings)
+	w.log("master", "STARTS, epoch %s, heartbeats every %s, node-timeout %s, suspect-timeout %s", m.store.Epoch(), w.settings.Heartbeat(),
+		w.settings.Timeout(), w.settings.suspect)
+	w.facts.reset(w)
 
 	stopped := func() bool { return m.dead }
-	m.link = &actor{name: "nodelink", machine: m.machine, stopped: stopped, woken: true}
-	m.runner = &actor{name: "planners", machine: m.machine, stopped: stopped, woken: true}
-	m.line = w.newLine("master", m.machine, nil)
+	frozen := func() time.Duration { return m.frozen }
+	m.link = &actor{name: "nodelink", machine: m.machine, stopped: stopped, frozen: frozen, woken: true}
+	m.runner = &actor{name: "planners", machine: m.machine, stopped: stopped, frozen: frozen, woken: true}
+	m.line = w.newLine("master", m.machine, nil, frozen)
 	m.self = seal.Run{Number: m.run, Nonce: w.random.Uint64()}
+	link := &client{master: m, who: "nodelink", first: w.options.Broken.FirstLeader != nil && w.options.Broken.FirstLeader(w)}
 	l := nodelink.New(nodelink.Config{
-		Store: &client{m, "nodelink"}, Bus: m.line.client, Topics: w.topics, Run: m.self,
+		Store: store.Store(link), Bus: m.line.client, Topics: w.topics, Run: m.self,
 		Cluster: w.cluster.Name, Key: w.cluster.Keys.Exchange, Sign: w.cluster.Sign,
-		Master: "master", Settings: w.options.Settings, Clock: m.machine.now, Rand: w.random, Logger: zerolog.Nop(), Wake: m.link.wake,
+		Master: "master", Settings: w.settings.Settings, Clock: m.machine.now, Rand: w.random, Logger: w.logger("master"), Wake: m.link.wake,
+		Advance: m.advance,
 	})
 	m.link.step = l.Step
 	r, err := reconcile.New(reconcile.Config{
-		Store: &client{m, "planner"}, Planners: w.planners(m.started), Logger: zerolog.Nop(), Clock: m.machine.now, Wake: m.runner.wake,
+		Store: &client{master: m, who: "planner"}, Planners: w.planners(w.startOf(m)), Logger: w.logger("master"), Clock: m.machine.now, Wake: m.runner.wake,
 	})
 	if err != nil {
 		w.fail("make the runner: %w", err)
 		return
 	}
 	m.runner.step = func(now clock.Now) (clock.Now, error) { return r.Step(now), nil }
+}
+
+// settings are what the user can change of a master that is started again.
+type settings struct {
+	message.Settings
+	suspect time.Duration
+}
+
+// choices are those of users who can wait, and of some who can't.
+var choices = []settings{
+	{message.Settings{HeartbeatMillis: 10_000, TimeoutMillis: 30_000}, 15 * time.Second},
+	{message.Settings{HeartbeatMillis: 5_000, TimeoutMillis: 20_000}, 10 * time.Second},
+	{message.Settings{HeartbeatMillis: 20_000, TimeoutMillis: 60_000}, 30 * time.Second},
+	{message.Settings{HeartbeatMillis: 2_000, TimeoutMillis: 6_000}, 4 * time.Second},
+}
+
+// startOf is when a master began to lead, as its node controller is told.
+func (w *World) startOf(m *master) clock.Now {
+	if w.options.Broken.NoFreshTimeout {
+		return clock.Now{}
+	}
+	return m.started
+}
+
+// down reports whether nobody answers at the API.
+func (m *master) down() bool { return m.dead || m.w.now < m.frozen }
+
+// freeze stops the process' loops for a while, as SIGSTOP does; they go on with what they knew.
+func (m *master) freeze(d time.Duration) {
+	if m.down() || m.w.options.Embedded { // an embedded broker would stand still, too: that is a crash without an end
+		return
+	}
+	m.w.log("master", "FROZEN for %s", d)
+	m.frozen, m.missed = m.w.now+d, max(m.missed, d)
 }
 
 // crash ends the process; another one starts after a while.
@@ -119,21 +163,35 @@ func (m *master) crash(back time.Duration, reboot bool) {
 // client is the store as one loop of a master sees it.
 type client struct {
 	*master
-	who string
+	who   string
+	first bool // the next answer of Epoch is that of a master before which there was none
 }
 
 var _ store.Store = (*client)(nil)
 
-func (c *client) View() change.View   { return c.store.View() }
-func (c *client) Epoch() change.Epoch { return c.store.Epoch() }
+func (c *client) View() change.View { return c.store.View() }
 func (c *client) Watch(kind change.Kind, from change.Rev, wake func()) (store.Cursor, error) {
 	return c.store.Watch(kind, from, wake)
+}
+
+// Epoch is store.Store.
+func (c *client) Epoch() change.Epoch {
+	if c.first {
+		c.first = false
+		return change.Epoch{Start: 1}
+	}
+	return c.store.Epoch()
 }
 
 // Commit notes what is acknowledged.
 func (c *client) Commit(ctx context.Context, changes []change.Change) (change.Rev, error) {
 	if c.dead {
 		return 0, errCrashed
+	}
+	if c.w.options.Broken.Commit != nil {
+		if changes = c.w.options.Broken.Commit(c.w, c.who, changes); len(changes) == 0 {
+			return c.store.View().Rev(), nil
+		}
 	}
 	c.w.checkHeard(changes)
 	d := c.w.disk

@@ -72,6 +72,7 @@ func (d *masterDisk) Replicate(_ context.Context, epoch change.Epoch, batch stor
 		}
 		d.log(c)
 		d.w.checkCommit(d.who, c.Events, d.reasons())
+		d.w.facts.follow(d.w, c.Events)
 	}
 	if crash {
 		for _, c := range batch.Commits { // it may be seen after the restart, though nobody was told

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/skerry-edge/skerry/protocol"
 	"github.com/skerry-edge/skerry/protocol/bus"
 )
 
@@ -21,20 +22,23 @@ type line struct {
 	id      string
 	machine *machine
 	client  *bus.Client
-	closed  bool // its process is dead
+	closed  bool                 // its process is dead
+	frozen  func() time.Duration // until when it is, by the right clock
 	trying  bool
 	tries   int
-	cap     time.Duration // of the pauses between attempts
 	last    map[bool]time.Duration
 }
 
 // newLine makes a process' end of a connection; it connects by itself.
-func (w *World) newLine(id string, m *machine, will func(uint64) (string, []byte)) *line {
+func (w *World) newLine(id string, m *machine, will func(uint64) (string, []byte), frozen func() time.Duration) *line {
 	l := &line{
 		id: id, machine: m, client: w.bus.Client(bus.ClientConfig{ID: id, Will: will}),
-		cap: min(time.Minute, w.options.Settings.Timeout()/2), last: map[bool]time.Duration{},
+		frozen: frozen, last: map[bool]time.Duration{},
 	}
 	w.lines = append(w.lines, l)
+	if now := w.line(id); now == nil || now.machine == m || now.closed {
+		w.newest[id] = l // not that of a copy of the machine
+	}
 	return l
 }
 
@@ -69,20 +73,31 @@ func (w *World) send(p bus.Packet, late time.Duration) {
 			p = w.options.Broken.Packet(w, p)
 		}
 		if w.bus.Deliver(p) {
+			w.heard(p)
 			w.log(p.Client, "%s", say(p))
 			w.record(p)
+			w.doze(p)
 		} else {
 			w.log(p.Client, "%s not delivered", say(p))
 		}
 	})
 }
 
+// doze freezes an agent that is to be with the request that has just arrived.
+func (w *World) doze(p bus.Packet) {
+	name, channel, ok := w.topics.Parse(p.Topic)
+	if n := w.byName[name]; ok && n != nil && !p.Up && channel == protocol.Beat {
+		n.beat = w.now
+	}
+	if n := w.byName[name]; ok && n != nil && n.dozes && n.asked() && !p.Up && p.Client == name && channel == protocol.Request {
+		n.dozesOff()
+	}
+}
+
 // line is the newest line of a client.
 func (w *World) line(id string) *line {
-	for i := len(w.lines) - 1; i >= 0; i-- {
-		if w.lines[i].id == id {
-			return w.lines[i]
-		}
+	if l := w.newest[id]; l != nil && !l.closed {
+		return l
 	}
 	return nil
 }
@@ -99,7 +114,7 @@ func (w *World) reconnect() {
 			l.trying = true
 			pause := time.Duration(0)
 			if l.tries > 0 {
-				pause = w.between(0, min(time.Second<<min(l.tries, 10), l.cap))
+				pause = w.between(0, min(time.Second<<min(l.tries, 10), w.settings.Timeout()/2, time.Minute))
 			}
 			l.tries++
 			w.after(pause, func() { w.connect(l) })
@@ -109,6 +124,10 @@ func (w *World) reconnect() {
 }
 
 func (w *World) connect(l *line) {
+	if left := l.frozen() - w.now; left > 0 && !l.closed {
+		w.after(left, func() { w.connect(l) })
+		return
+	}
 	l.trying = false
 	if l.closed || w.now < w.brokerUp {
 		return
@@ -119,8 +138,12 @@ func (w *World) connect(l *line) {
 		}
 		return
 	}
+	w.holder[l.id] = l
 	number, _ := l.client.Connection()
 	w.log(l.id, "connected, for the %d. time", number)
+	if w.options.Broken.Connected != nil {
+		w.options.Broken.Connected(w, l)
+	}
 	w.after(time.Minute, func() {
 		if n, up := l.client.Connection(); up && n == number {
 			l.tries = 0
@@ -139,14 +162,14 @@ func (w *World) close(l *line, noticed time.Duration) {
 
 // drop makes the broker notice that a connection is gone, unless there is a newer one.
 func (w *World) drop(l *line, connection uint64) {
-	if now := w.line(l.id); now != nil && now != l {
-		if n, _ := now.client.Connection(); n > 0 {
-			return // it took over, and the will is out
-		}
+	if w.holder[l.id] != l {
+		return // another one took over, and the will is out
 	}
 	if n, _ := l.client.Connection(); n == connection {
 		w.log(l.id, "the broker has noticed that the connection is gone")
 		w.bus.Drop(l.id)
+		// What the client sends next is answered by a reset, at the latest when it pings.
+		w.after(w.between(20*time.Second, 90*time.Second), func() { w.lose(l, connection) })
 	}
 }
 
@@ -173,8 +196,23 @@ func (w *World) cut(id string, up, down bool, d time.Duration) {
 	})
 }
 
+// lose ends a client's connection if it is still that one, and when the client is awake.
+func (w *World) lose(l *line, connection uint64) {
+	if left := l.frozen() - w.now; left > 0 && !l.closed {
+		w.after(left, func() { w.lose(l, connection) })
+		return
+	}
+	if n, up := l.client.Connection(); up && n == connection && !l.closed {
+		l.client.Lose()
+	}
+}
+
 // notice makes a client find out that a connection of its is gone, if it is.
 func (w *World) notice(l *line, connection uint64) {
+	if left := l.frozen() - w.now; left > 0 && !l.closed {
+		w.after(left, func() { w.notice(l, connection) })
+		return
+	}
 	if n, up := l.client.Connection(); up && n == connection && !l.closed && (w.isCut[l.id] > 0 || w.chance(0.5)) {
 		w.log(l.id, "has noticed that its connection is gone")
 		l.client.Lose()

@@ -6,11 +6,11 @@ import (
 	"maps"
 	"time"
 
-	"github.com/rs/zerolog"
 	corev1 "k8s.io/api/core/v1"
 	apiresource "k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/skerry-edge/skerry/edgeagent/engine"
 	"github.com/skerry-edge/skerry/edgeagent/engine/fake"
 	"github.com/skerry-edge/skerry/edgeagent/masterlink"
 	"github.com/skerry-edge/skerry/edgeagent/network"
@@ -40,10 +40,20 @@ type node struct {
 	keys    *sealtest.Node
 	before  []*seal.Box // ends of keys with which it was removed
 	nets    map[string]string
-	slept   time.Duration // how long the engine's call under way lasts
-	ticker  *actor        // the engine's
+	ticker  *actor // the engine's
 	book    book
 	changed bool // containers may have
+	counted bool // running is what runs
+	running map[string][]string
+	guarded guarded
+	beat    time.Duration // when its last heartbeat reached the master
+	dozes   bool          // the agent is frozen when the master's next request has reached it, before it has read that
+
+	gone     bool          // no machine has this name any more
+	original *node         // whose disk it has a copy of
+	cloned   time.Duration // when two machines last had this identity
+	health   health
+	alias    string // the machine's first name
 
 	agent *agent // nil while there is no process
 }
@@ -52,8 +62,9 @@ type node struct {
 type agent struct {
 	node    *node
 	dead    bool
-	crashIn int  // touches of the world until it crashes; 0: it doesn't
-	written bool // whether the touch that it crashes at has its effect
+	frozen  time.Duration // until when, by the right clock
+	crashIn int           // touches of the world until it crashes; 0: it doesn't
+	written bool          // whether the touch that it crashes at has its effect
 
 	local *local
 	link  *actor
@@ -61,34 +72,52 @@ type agent struct {
 	line  *line
 }
 
-func (w *World) newNode(name string) *node {
-	n := &node{w: w, name: name, machine: w.newMachine(), disk: newAgentDisk(), keys: w.cluster.NewNode(name), nets: map[string]string{}, book: newBook()}
+func (w *World) newNode(name string, m *machine) *node {
+	m.id = name
+	n := &node{w: w, name: name, machine: m, disk: newAgentDisk(), keys: w.cluster.NewNode(name), nets: map[string]string{}, book: newBook()}
 	n.newEngine()
-	n.ticker = &actor{name: name + " engine", machine: n.machine, stopped: func() bool { return false }, due: forever}
+	n.newTicker()
+	return n
+}
+
+func (n *node) newTicker() {
+	n.ticker = &actor{name: n.name + " engine", machine: n.machine, stopped: func() bool { return false }, due: forever}
 	n.ticker.step = func(clock.Now) (clock.Now, error) {
 		n.engine.Tick()
-		n.changed = true
+		n.changed, n.counted = true, false
 		return n.engine.Next(), nil
 	}
-	return n
+}
+
+// containers are those that run, by their pods' uids. They are asked for again only when something may have happened.
+func (n *node) containers() map[string][]string {
+	if !n.counted {
+		n.counted, n.running = true, map[string][]string{}
+		for _, c := range n.engine.Containers() {
+			if c.State == engine.Running {
+				uid := c.Labels[engine.LabelPodUID]
+				n.running[uid] = append(n.running[uid], c.ID)
+			}
+		}
+	}
+	return n.running
 }
 
 // node is the device of this name.
 func (w *World) node(name string) *node {
-	for _, n := range w.nodes {
-		if n.name == name {
-			return n
-		}
+	if n := w.byName[name]; n != nil {
+		return n
 	}
 	panic("there is no node " + name)
 }
 
 func (n *node) newEngine() {
+	m := n.machine
 	n.engine = fake.New(fake.Config{
-		Now: n.machine.now, AnyImage: true, StartTime: 250 * time.Millisecond,
+		Now: m.now, AnyImage: true, StartTime: 250 * time.Millisecond,
 		Images: map[string]fake.Image{"slow": {Bytes: 100 << 20, PullTime: 20 * time.Second}},
 		Sleep: func(ctx context.Context, d time.Duration) error {
-			n.slept += d
+			m.slept += d
 			return ctx.Err()
 		},
 	})
@@ -115,20 +144,26 @@ func (n *node) start() {
 	n.run, n.said = seal.Run{Number: n.disk.runs, Nonce: w.random.Uint64()}, 0
 	a := &agent{node: n}
 	stopped := func() bool { return a.dead }
-	a.link = &actor{name: n.name + " link", machine: n.machine, stopped: stopped, woken: true}
-	a.loop = &actor{name: n.name + " loop", machine: n.machine, stopped: stopped, woken: true}
+	frozen := func() time.Duration { return a.frozen }
+	a.link = &actor{name: n.name + " link", machine: n.machine, stopped: stopped, frozen: frozen, woken: true}
+	a.loop = &actor{name: n.name + " loop", machine: n.machine, stopped: stopped, frozen: frozen, woken: true}
 	disk := AgentDisk(n.disk)
 	if w.options.Broken.AgentDisk != nil {
 		disk = w.options.Broken.AgentDisk(disk)
 	}
 	disk = &processDisk{disk, a}
-	w.log(n.name, "agent STARTS, run %d", n.disk.runs)
+	guard := reconcile.Guard(n.engine.Guard())
+	if w.options.Broken.Guard != nil {
+		guard = w.options.Broken.Guard(n, guard)
+	}
+	guard = guardOf{guard, a}
+	w.log(n.who(), "agent STARTS, run %d", n.disk.runs)
 	r, err := reconcile.New(reconcile.Config{
-		Engine: &engineOf{n.engine, a}, Network: netOf{a}, Disk: disk, Executor: executor{a}, Clock: n.machine.now,
+		Engine: &engineOf{n.engine, a}, Network: netOf{a}, Disk: disk, Guard: guard, Executor: executor{a}, Clock: n.machine.now,
 		Node: func() plan.Node {
 			return plan.Node{Name: n.name, IP: "192.0.2.7", Boot: n.bootID()}
 		},
-		Log: zerolog.Nop(), Changed: a.link.wake, Wake: a.loop.wake,
+		Log: w.logger(n.who()), Changed: a.link.wake, Wake: a.loop.wake,
 	})
 	if err != nil {
 		w.fail("%s: start the agent: %w", n.name, err)
@@ -137,7 +172,7 @@ func (n *node) start() {
 	a.loop.step = func(now clock.Now) (clock.Now, error) { return r.Step(now), nil }
 	a.local = &local{Reconciler: r, node: n}
 	var l *masterlink.Link
-	a.line = w.newLine(n.name, n.machine, func(connection uint64) (string, []byte) { return l.Will(connection) })
+	a.line = w.newLine(n.name, n.machine, func(connection uint64) (string, []byte) { return l.Will(connection) }, frozen)
 	seam := masterlink.Local(a.local)
 	if w.options.Broken.Local != nil {
 		seam = w.options.Broken.Local(seam)
@@ -151,20 +186,62 @@ func (n *node) start() {
 				w.after(0, a.line.client.Lose)
 			}
 		},
-		Disk: disk, Local: seam, Clock: n.machine.now, Rand: w.random, Logger: zerolog.Nop(), Wake: a.link.wake,
+		Disk: disk, Local: seam, Clock: n.machine.now, Rand: w.random, Logger: w.logger(n.who()), Wake: a.link.wake,
 	})
 	a.link.step = l.Step
 	n.agent = a
 }
 
-func (n *node) bootID() string { return fmt.Sprintf("%s-boot-%d", n.name, n.boots) }
+func (n *node) bootID() string {
+	if n.w.options.Broken.SameBoot {
+		return "boot"
+	}
+	return fmt.Sprintf("%s-boot-%d", n.machine.id, n.boots)
+}
+
+// freeze stops the agent's loops for a while, as SIGSTOP does, or a disk that hangs. They go on with what they knew; the
+// containers never stop. The broker may notice that nothing is heard any more.
+func (n *node) freeze(d time.Duration) {
+	a, w := n.agent, n.w
+	if a == nil || w.now < a.frozen {
+		return
+	}
+	w.log(n.who(), "agent FROZEN for %s", d)
+	a.frozen = w.now + d
+	number, _ := a.line.client.Connection()
+	if w.chance(0.5) {
+		w.after(w.between(15*time.Second, 90*time.Second), func() {
+			if w.now < a.frozen && !a.dead {
+				w.drop(a.line, number)
+				w.after(a.frozen-w.now, a.line.client.Lose)
+			}
+		})
+	}
+	w.after(d, func() {
+		if !a.dead {
+			w.log(n.who(), "agent THAWS")
+		}
+	})
+}
+
+// later has the process do something, which waits while it is frozen.
+func (a *agent) later(d time.Duration, do func()) {
+	w := a.node.w
+	w.after(d, func() {
+		if left := a.frozen - w.now; left > 0 && !a.dead {
+			a.later(left, do)
+			return
+		}
+		do()
+	})
+}
 
 // crash ends the agent's process and starts another one after a while.
 func (n *node) crash(back time.Duration) {
 	if n.agent == nil {
 		return
 	}
-	n.w.log(n.name, "agent CRASHES, back in %s", back)
+	n.w.log(n.who(), "agent CRASHES, back in %s", back)
 	n.kill(0)
 	n.back(back, n.start)
 }
@@ -185,24 +262,31 @@ func (n *node) kill(noticed time.Duration) {
 	if a := n.agent; a != nil {
 		a.dead = true
 		n.agent, n.died = nil, n.w.now
-		n.w.after(memory+n.w.between(time.Second, 5*time.Second), n.haunt)
+		if n.original == nil {
+			n.w.after(memory+n.w.between(time.Second, 5*time.Second), n.haunt)
+		} else {
+			n.original.died = n.w.now
+		}
 		n.w.close(a.line, noticed)
 	}
 }
 
 // powerCut ends everything on the machine; it comes back after a while, with or without its disk.
 func (n *node) powerCut(back time.Duration, losesDisk, losesEngine bool) {
-	n.w.log(n.name, "POWER CUT, back in %s, loses its disk=%t and its engine's=%t", back, losesDisk, losesEngine)
+	n.w.log(n.who(), "POWER CUT, back in %s, loses its disk=%t and its engine's=%t", back, losesDisk, losesEngine)
 	n.kill(n.w.between(5*time.Second, 6*time.Minute))
 	n.engine.Reboot()
+	n.guarded = guarded{}
+	n.changed, n.counted = true, false
 	n.boots++
 	n.nets = map[string]string{}
 	if losesDisk {
 		n.disk = newAgentDisk()
-		n.book.listed = map[string]*corev1.Pod{}
+		n.book.listed, n.book.position = map[string]*corev1.Pod{}, message.Position{}
 	}
 	if losesEngine {
 		n.newEngine()
+		n.counted = false
 	}
 	n.back(back, func() {
 		n.machine.boot()
@@ -221,7 +305,7 @@ func (a *agent) touch(what string, do func() error) error {
 			if a.written {
 				_ = do() // nobody is told whether it worked
 			}
-			a.node.w.log(a.node.name, "dies at: %s", what)
+			a.node.w.log(a.node.who(), "dies at: %s", what)
 			a.node.crash(a.node.w.between(100*time.Millisecond, 20*time.Second))
 			return errCrashed
 		}

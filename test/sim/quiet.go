@@ -45,6 +45,8 @@ func (w *World) converge(limit time.Duration) bool {
 		for _, n := range w.nodes {
 			w.user.Cordon(n.name, false) // the master may have been away
 		}
+		w.user.giveUpPinned()
+		w.fenceGone()
 		if !w.Run(5 * time.Second) {
 			return false
 		}
@@ -131,7 +133,11 @@ func (w *World) checkIdle() bool {
 // checkWell: nothing is amiss; what ends by itself may just have done so, which shows within two heartbeats.
 func (w *World) checkWell(when string) bool {
 	if w.restless() {
-		w.RunUntil(2*w.options.Settings.Heartbeat(), func() bool { return len(w.amiss()) == 0 })
+		for end := w.now + 2*w.settings.Heartbeat(); len(w.amiss()) > 0 && w.now < end; {
+			if !w.Run(w.glance() / 2) {
+				return false
+			}
+		}
 	}
 	if amiss := w.amiss(); len(amiss) > 0 {
 		w.fail("%s:\n  %s", when, strings.Join(amiss, "\n  "))
@@ -156,8 +162,15 @@ func (w *World) checkSilence(what string, d time.Duration) {
 		return
 	}
 	// A heartbeat comes up to a twentieth early, by a clock that may be a twentieth fast.
-	most := int(d/w.options.Settings.Heartbeat())*10/9 + 2
+	most := int(d/w.settings.Heartbeat())*10/9 + 2
 	allowed := map[string]int{"hb": 2 * most * len(w.nodes), "probe": 2 * most, "leader": 1 + len(w.nodes)}
+	asking := map[string]bool{}
+	for _, p := range w.pods() {
+		if p.Annotations[resource.PartitionPolicy] == resource.PolicyStop {
+			asking[p.Spec.NodeName] = true
+		}
+	}
+	allowed["req"] = 2 * most * len(asking) // a permit for each heartbeat
 	for _, channel := range slices.Sorted(maps.Keys(w.sent)) {
 		if n := w.sent[channel]; n > allowed[channel] {
 			w.fail("during %s %d packets were sent on %s, %d are enough", what, n, channel, allowed[channel])
@@ -239,6 +252,8 @@ func (w *World) amiss() (out []string) {
 		bound[p.Spec.NodeName][string(p.UID)] = p
 	}
 	out = append(out, w.amissOfUser(running)...)
+	out = append(out, w.amissOfNames()...)
+	out = append(out, w.amissOfSlots(pods)...)
 	for _, n := range w.nodes {
 		if n.agent != nil {
 			out = append(out, n.amiss(bound[n.name])...)

@@ -73,7 +73,7 @@ func (w *World) bodyOf(p bus.Packet) []byte {
 
 // haunt makes the broker say again what a node has said that is still dead, until it is not.
 func (n *node) haunt() {
-	if n.agent != nil || n.w.now <= n.died+memory {
+	if n.agent != nil || n.w.now <= n.died+memory || n.cloned > 0 && n.w.now <= n.cloned+memory || n.gone && n.w.calm {
 		return
 	}
 	n.w.replay(100, func(r recorded) bool {
@@ -105,6 +105,9 @@ func (w *World) replay(count int, which func(recorded) bool) {
 		p := kept.packet
 		if kept.body != nil {
 			p.Payload = w.anew(p, kept.body)
+		}
+		if w.options.Broken.OldOrders {
+			p.Payload = w.reordered(p)
 		}
 		if err := r.client.Publish(p.Topic, p.Payload, p.QoS, p.Retain); err != nil {
 			w.fail("replay: %w", err)
@@ -147,7 +150,7 @@ func (w *World) checkHeard(changes []change.Change) {
 			continue
 		}
 		n := w.node(c.Key.Name)
-		if at := w.master.machine.at(clock.Now{Boot: seen.HeardBoot}); n.agent == nil && at > n.died+memory {
+		if at := w.master.machine.at(clock.Now{Boot: seen.HeardBoot}); n.agent == nil && at > max(n.died, n.cloned)+memory+w.master.missed {
 			w.fail("%s is heard, and it has had no agent for %s", n.name, at-n.died)
 		}
 	}

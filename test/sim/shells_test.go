@@ -114,7 +114,7 @@ func (s *shells) connect(client *bus.Client) *bus.Client {
 func (s *shells) master() {
 	line := s.broker.Client(bus.ClientConfig{ID: "master"})
 	link := nodelink.New(nodelink.Config{
-		Store: s.store, Bus: line, Topics: s.world.topics, Run: seal.Run{Number: 1}, Settings: s.world.options.Settings,
+		Store: s.store, Bus: line, Topics: s.world.topics, Run: seal.Run{Number: 1}, Settings: s.world.settings.Settings,
 		Cluster: s.world.cluster.Name, Key: s.world.cluster.Keys.Exchange, Sign: s.world.cluster.Sign,
 		Clock: s.clock, Rand: rand.Reader, Logger: zerolog.Nop(),
 	})
@@ -130,7 +130,7 @@ func (s *shells) master() {
 }
 
 func (s *shells) agent(name string) {
-	n := &node{w: s.world, name: name, keys: s.world.cluster.NewNode(name)}
+	n := &node{w: s.world, name: name, machine: &machine{id: name}, keys: s.world.cluster.NewNode(name)}
 	if err := n.join(s.store); err != nil {
 		s.t.Fatal(err)
 	}
@@ -148,7 +148,7 @@ func (s *shells) agent(name string) {
 	}
 	client := s.broker.Client(bus.ClientConfig{ID: name, Will: func(c uint64) (string, []byte) { return link.Will(c) }})
 	link = masterlink.New(masterlink.Config{
-		Bus: client, Topics: s.world.topics, Node: name, Run: seal.Run{Number: 1}, Settings: s.world.options.Settings,
+		Bus: client, Topics: s.world.topics, Node: name, Run: seal.Run{Number: 1}, Settings: s.world.settings.Settings,
 		LeaderKey: s.world.cluster.Verify(), Box: n.keys.Box(), Keys: n.keys,
 		Disk: disk, Local: &local{Reconciler: loop, node: n}, Clock: s.clock, Rand: rand.Reader, Logger: zerolog.Nop(),
 	})

@@ -80,10 +80,116 @@ func (u *user) run(name string, spec corev1.PodSpec) {
 	}
 }
 
+// Single creates a Deployment of pods that must be single: of as many as it has replicas.
+func (u *user) Single(name string, replicas int32, spec corev1.PodSpec) {
+	labels := map[string]string{"app": name}
+	d := &appsv1.Deployment{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: metav1.NamespaceDefault, Labels: labels},
+		Spec: appsv1.DeploymentSpec{
+			Replicas: &replicas, Selector: &metav1.LabelSelector{MatchLabels: labels},
+			Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels, Annotations: single}, Spec: spec},
+		},
+	}
+	if u.create(resource.Deployments, d) {
+		u.asked[name] = replicas
+		u.ordered = append(u.ordered, name)
+	}
+}
+
+// single is the annotation of pods of which there must be one at most.
+var single = map[string]string{resource.PartitionPolicy: resource.PolicyStop}
+
+// strikeSingle does one random thing about pods that must be single.
+func (u *user) strikeSingle(spec corev1.PodSpec) {
+	w := u.w
+	only, some := fmt.Sprintf("only-%d", w.random.Intn(2)), fmt.Sprintf("some-%d", w.random.Intn(2))
+	one, own, sel := fmt.Sprintf("one-%d", w.random.Intn(2)), fmt.Sprintf("own-%d", w.random.Intn(2)), fmt.Sprintf("sel-%d", w.random.Intn(2))
+	node := w.nodes[w.random.Intn(len(w.nodes))].name
+	switch w.random.Intn(14) {
+	case 0, 1:
+		u.Single(only, 1, spec)
+	case 2:
+		u.Single(some, int32(1+w.random.Intn(3)), spec)
+	case 3, 4:
+		u.Scale(some, int32(w.random.Intn(4)))
+	case 5:
+		u.SetImage([]string{only, some}[w.random.Intn(2)], fmt.Sprintf("app:%d", w.random.Intn(6)))
+	case 6:
+		u.Delete(resource.Deployments, only, false)
+		if w.chance(0.5) {
+			u.Single(only, 1, spec)
+		}
+	case 7:
+		u.runSingle(one, spec)
+	case 8, 9:
+		u.Delete(resource.Pods, one, w.chance(0.5))
+		u.runSingle(one, spec)
+	case 10:
+		if victim := u.anySingle(); victim != "" {
+			u.Delete(resource.Pods, victim, w.chance(0.6))
+		}
+	case 11:
+		if w.chance(0.5) {
+			u.Drain(node)
+		} else {
+			u.Cordon(node, false)
+		}
+	case 12:
+		u.Delete(resource.Pods, own, w.chance(0.5))
+		if _, ok := w.master.store.View().Get(resource.Nodes.Key("", node)); ok {
+			spec.NodeName = node
+			u.runSingle(own, spec)
+		}
+	case 13:
+		u.Delete(resource.Pods, sel, w.chance(0.5))
+		spec.NodeSelector = map[string]string{corev1.LabelHostname: node}
+		u.runSingle(sel, spec)
+	}
+}
+
+// anySingle is the name of a random pod that must be single.
+func (u *user) anySingle() string {
+	var names []string
+	u.w.facts.each(func(p *podFact) {
+		if p.single != nil {
+			names = append(names, p.name)
+		}
+	})
+	if len(names) == 0 {
+		return ""
+	}
+	return names[u.w.random.Intn(len(names))]
+}
+
+// giveUpPinned deletes the pods that can run only on a node that is no more.
+func (u *user) giveUpPinned() {
+	if u.w.master.down() {
+		return
+	}
+	var lost []string
+	u.w.facts.each(func(p *podFact) {
+		if n := u.w.byName[p.selects]; p.selects != "" && (n == nil || n.gone) {
+			lost = append(lost, p.name)
+		}
+	})
+	for _, name := range lost {
+		u.Delete(resource.Pods, name, true)
+	}
+}
+
+// runSingle creates a bare pod of which there must be one at most.
+func (u *user) runSingle(name string, spec corev1.PodSpec) {
+	p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: metav1.NamespaceDefault, Annotations: single}, Spec: spec}
+	if u.create(resource.Pods, p) {
+		u.bare[name] = true
+		u.ordered = append(u.ordered, name)
+	}
+}
+
 // create reports whether the object was acknowledged.
 func (u *user) create(r *resource.Resource, o resource.Object) bool {
 	m := u.w.master
-	if m.dead {
+	if m.down() {
 		return false
 	}
 	u.made++
@@ -104,14 +210,14 @@ func (u *user) commit(g *resource.Group) bool {
 	if g.Len() == 0 {
 		return false
 	}
-	_, err := (&client{u.w.master, "user"}).Commit(context.Background(), g.Changes())
+	_, err := (&client{master: u.w.master, who: "user"}).Commit(context.Background(), g.Changes())
 	return err == nil
 }
 
 // edit changes an object as an update does.
 func edit[T resource.Object](u *user, r *resource.Resource, namespace, name string, change func(T)) bool {
 	m := u.w.master
-	if m.dead {
+	if m.down() {
 		return false
 	}
 	rec, ok := m.store.View().Get(r.Key(namespace, name))
@@ -150,10 +256,30 @@ func (u *user) Cordon(node string, cordoned bool) {
 	edit(u, resource.Nodes, "", node, func(n *corev1.Node) { n.Spec.Unschedulable = cordoned })
 }
 
+// Drain cordons a node and evicts its pods, as kubectl drain does: a mark on each, and a deletion with its own grace. Bare
+// pods go with the others (--force).
+func (u *user) Drain(node string) {
+	u.w.log("user", "DRAINS %s", node)
+	u.Cordon(node, true)
+	var names []string
+	for rec := range u.w.master.store.View().Indexed(resource.Pods.Kind, "spec.nodeName", node) {
+		names = append(names, rec.Key.Name)
+	}
+	for _, name := range names {
+		edit(u, resource.Pods, metav1.NamespaceDefault, name, func(p *corev1.Pod) {
+			resource.SetPodCondition(p, corev1.PodCondition{
+				Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: "EvictionByEvictionAPI",
+				Message: "Eviction API: evicting", LastTransitionTime: metav1.NewTime(u.w.master.machine.now().Wall.Truncate(1e9)),
+			})
+		})
+		u.Delete(resource.Pods, name, false)
+	}
+}
+
 // Delete deletes an object as the API does; force asks for no grace.
 func (u *user) Delete(r *resource.Resource, name string, force bool) {
 	m := u.w.master
-	if m.dead {
+	if m.down() {
 		return
 	}
 	view := m.store.View()
@@ -182,18 +308,24 @@ func (u *user) Delete(r *resource.Resource, name string, force bool) {
 // strike does one random thing.
 func (u *user) strike() {
 	w := u.w
-	if w.master.dead {
+	if w.master.down() {
 		return
 	}
 	grace := []int64{2, 10, 30}[w.random.Intn(3)]
 	spec := template(programs[w.random.Intn(len(programs))], []string{"app:1", "app:2", "slow"}[w.random.Intn(3)], grace)
+	if w.options.Permits && w.chance(0.7) {
+		u.strikeSingle(spec)
+		return
+	}
 	name := fmt.Sprintf("web-%d", w.random.Intn(5))
 	pod := fmt.Sprintf("pod-%d", w.random.Intn(4))
-	switch w.random.Intn(15) {
+	switch w.random.Intn(19) {
+	case 16, 17, 18:
+		u.strikeSingle(spec)
 	case 0, 1, 2:
-		u.deploy(name, int32(w.random.Intn(5)), spec)
+		u.deploy(name, int32(w.random.Intn(5)*w.scale()), spec)
 	case 3, 4:
-		u.Scale(name, int32(w.random.Intn(6)))
+		u.Scale(name, int32(w.random.Intn(6)*w.scale()))
 	case 5:
 		u.SetImage(name, fmt.Sprintf("app:%d", w.random.Intn(6)))
 	case 6:
@@ -211,12 +343,27 @@ func (u *user) strike() {
 	case 12:
 		u.Delete(resource.Pods, pod, true)
 		u.run(pod, spec) // the same name, another uid
+	case 15:
+		u.Drain(w.nodes[w.random.Intn(len(w.nodes))].name)
 	case 14:
 		if w.chance(0.5) {
 			u.Remove(w.nodes[w.random.Intn(len(w.nodes))].name)
 		}
 	case 13:
 		u.Rotate(w.nodes[w.random.Intn(len(w.nodes))].name)
+	}
+}
+
+// scale is how much more there is of everything in a big world.
+func (w *World) scale() int { return max(1, w.options.Nodes/5) }
+
+// Load creates Deployments of this many pods in all. They have names that the user's random acts leave alone, but the
+// faults don't.
+func (u *user) Load(pods int) {
+	const each = 100
+	for i := 0; pods > 0; i++ {
+		u.deploy(fmt.Sprintf("fleet-%d", i), int32(min(each, pods)), template([]string{"forever"}, "app:1", 10))
+		pods -= each
 	}
 }
 

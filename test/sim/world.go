@@ -4,10 +4,13 @@ import (
 	"container/heap"
 	"fmt"
 	"math/rand"
+	"slices"
 	"time"
 
 	"github.com/skerry-edge/skerry/edgeagent/masterlink"
-	"github.com/skerry-edge/skerry/master/reconcile"
+	"github.com/skerry-edge/skerry/edgeagent/reconcile"
+	"github.com/skerry-edge/skerry/master/change"
+	planners "github.com/skerry-edge/skerry/master/reconcile"
 	"github.com/skerry-edge/skerry/protocol"
 	"github.com/skerry-edge/skerry/protocol/bus"
 	"github.com/skerry-edge/skerry/protocol/message"
@@ -18,14 +21,20 @@ import (
 type Options struct {
 	Seed  int64
 	Nodes int
+	Pods  int // that are asked for before anything happens
 	// Settings and Suspect are the master's; zero means the defaults of 10 s, 30 s and 15 s.
 	Settings message.Settings
 	Suspect  time.Duration
 	// Embedded makes the broker die with the master's process, and forget what it retained.
 	Embedded bool
-	// Skewed lets the clocks of the machines run up to 5 % fast or slow.
+	// Skewed lets the clocks of the machines run up to 5 % fast or slow, at another rate after each boot.
 	Skewed bool
-	Broken Broken
+	// Local means that only nodes have faults: the master, the broker and the network between them are well, so that what
+	// the documents promise of a lost node can be held against the clock.
+	Local bool
+	// Permits means that most of what the user runs must be single, and that what permits have to fear comes more often.
+	Permits bool
+	Broken  Broken
 }
 
 // Broken replaces parts by ones that are wrong, to see that the world notices. A nil function leaves its part
@@ -33,13 +42,31 @@ type Options struct {
 type Broken struct {
 	AgentDisk func(AgentDisk) AgentDisk
 	Local     func(masterlink.Local) masterlink.Local
-	Planner   func(reconcile.Planner) reconcile.Planner
+	Planner   func(planners.Planner) planners.Planner
 	// MasterDisk reports whether a batch that is to be kept is kept.
 	MasterDisk func() bool
 	// Replays makes what the broker says again look new.
 	Replays bool
 	// Packet changes what is delivered.
 	Packet func(*World, bus.Packet) bus.Packet
+	// Connected is called when somebody has connected to the broker.
+	Connected func(*World, *line)
+	// NoFreshTimeout lets the node controller believe that its master has led for ever.
+	NoFreshTimeout bool
+	// OldOrders makes the desired states that the broker says again look newer than what the node has.
+	OldOrders bool
+	// Guard is the machine's, as its agent sees it.
+	Guard func(*node, reconcile.Guard) reconcile.Guard
+	// GuardForgets makes the guard forget its deadline when it crashes.
+	GuardForgets bool
+	// SameBoot makes all boots of all machines look like one.
+	SameBoot bool
+	// Commit changes what is written to the store; what it leaves out is acknowledged.
+	Commit func(w *World, who string, changes []change.Change) []change.Change
+	// FirstLeader lets a master believe that nobody has led before.
+	FirstLeader func(w *World) bool
+	// Opened changes what is on the master's disk when it starts.
+	Opened func(*World)
 }
 
 // World is a cluster in virtual time.
@@ -51,6 +78,8 @@ type World struct {
 	events  uint64 // that were ever put into the queue
 	trace   trace
 	failure error
+	calm    bool          // the faults have ended
+	hangs   time.Duration // until when the master hears nothing, though it runs and is connected
 
 	topics    protocol.Topics
 	cluster   sealtest.Cluster
@@ -58,16 +87,34 @@ type World struct {
 	weather   weather
 	recording recording
 	lines     []*line
-	brokerUp  time.Duration // from when on the broker can be reached
+	newest    map[string]*line // of each client
+	holder    map[string]*line // whose connection the broker takes for a client's
+	brokerUp  time.Duration    // from when on the broker can be reached
 
-	disk   *masterDisk
-	master *master // never nil; dead between two of them
-	nodes  []*node
-	user   *user
+	disk     *masterDisk
+	settings settings // of the master that runs, or will
+	master   *master  // never nil; dead between two of them
+	nodes    []*node
+	clones   []*node // machines with a copy of another's disk
+	former   []*node // names that machines have given up
+	byName   map[string]*node
+	user     *user
+	facts    facts
+	watched  watched
+	renamed  int
 
 	isCut map[string]int // clients whose link is cut, by the number of the cut
 	sent  map[string]int // packets by channel
 	flips map[string]int // how often a node became Unknown
+
+	singles    singles
+	longest    time.Duration // of the permits of all masters so far
+	slowest    time.Duration // of their heartbeat intervals
+	backups    []backup
+	restores   int
+	restoredAt time.Duration // when the master's store went back to what it was before
+
+	acting []*actor // what actors returned last, to save the memory
 }
 
 // New makes a world in which everything has just started.
@@ -83,7 +130,8 @@ func New(options Options) *World {
 		panic(err) // the name is a constant
 	}
 	w := &World{
-		options: options,
+		options: options, settings: settings{options.Settings, options.Suspect},
+		byName: map[string]*node{}, newest: map[string]*line{}, holder: map[string]*line{}, watched: watched{owed: map[string]time.Duration{}},
 		random:  rand.New(rand.NewSource(options.Seed)),
 		topics:  topics,
 		cluster: sealtest.NewCluster("default"),
@@ -91,19 +139,22 @@ func New(options Options) *World {
 		isCut:   map[string]int{},
 		sent:    map[string]int{},
 		flips:   map[string]int{},
+		singles: newSingles(), restoredAt: -time.Hour,
 	}
 	w.disk = newMasterDisk(w)
 	w.master = &master{w: w, machine: w.newMachine(), dead: true}
 	w.user = newUser(w)
 	w.startMaster()
 	for i := range options.Nodes {
-		n := w.newNode(fmt.Sprintf("n%d", i+1))
-		w.nodes = append(w.nodes, n)
-		if err := n.join(&client{w.master, "joining"}); err != nil {
+		n := w.newNode(fmt.Sprintf("n%d", i+1), w.newMachine())
+		w.nodes, w.byName[n.name] = append(w.nodes, n), n
+		if err := n.join(&client{master: w.master, who: "joining"}); err != nil {
 			w.fail("%s joins: %w", n.name, err)
 		}
 		n.start()
 	}
+	w.after(w.glance(), w.watch)
+	w.after(w.between(10*time.Second, time.Minute), w.backUp)
 	return w
 }
 
@@ -167,10 +218,10 @@ func (w *World) round() bool {
 		w.collect()
 		busy = true
 	}
-	actors := w.actors()
+	actors := slices.DeleteFunc(w.actors(), func(a *actor) bool { return !a.ready(w.now) })
 	w.random.Shuffle(len(actors), func(i, j int) { actors[i], actors[j] = actors[j], actors[i] })
 	for _, a := range actors {
-		if a.stopped() || !a.woken && a.due > w.now {
+		if !a.ready(w.now) {
 			continue
 		}
 		a.woken, busy = false, true
@@ -196,26 +247,26 @@ func (w *World) next() time.Duration {
 		next = w.queue[0].at
 	}
 	for _, a := range w.actors() {
-		if a.woken {
-			return w.now
-		}
-		next = min(next, a.due)
+		next = min(next, a.next(w.now))
 	}
 	return max(next, w.now)
 }
 
 // actors are the loops that are alive, in a fixed order.
 func (w *World) actors() []*actor {
-	var out []*actor
+	out := w.acting[:0]
 	if !w.master.dead {
 		out = append(out, w.master.link, w.master.runner)
 	}
-	for _, n := range w.nodes {
-		out = append(out, n.ticker)
-		if n.agent != nil {
-			out = append(out, n.agent.link, n.agent.loop)
+	for _, nodes := range [][]*node{w.nodes, w.clones} {
+		for _, n := range nodes {
+			out = append(out, n.ticker)
+			if n.agent != nil {
+				out = append(out, n.agent.link, n.agent.loop)
+			}
 		}
 	}
+	w.acting = out
 	return out
 }
 

@@ -14,9 +14,10 @@ import (
 )
 
 const (
-	master = "skerry-master.service"
-	agent  = "skerry-agent.service"
-	named  = "skerry.test/named:1" // the probe's image, with a USER who is known by name
+	master   = "skerry-master.service"
+	agent    = "skerry-agent.service"
+	guarding = "skerry-guard.service"
+	named    = "skerry.test/named:1" // the probe's image, with a USER who is known by name
 )
 
 // TestUnits goes through docs/install.md on a machine that systemd runs. Each part begins where the one before ended.
@@ -27,7 +28,7 @@ func TestUnits(t *testing.T) {
 	m := boot(t, absolute(t, "../.."), binaries(t))
 	defer func() {
 		if t.Failed() {
-			for _, unit := range []string{master, agent, "containerd.service"} {
+			for _, unit := range []string{master, agent, guarding, "containerd.service"} {
 				out, _ := m.try("", "journalctl", "--no-pager", "--output=short-monotonic", "--lines=60", "--unit="+unit)
 				t.Logf("--- journal of %s\n%s", unit, out)
 			}
@@ -41,6 +42,7 @@ func TestUnits(t *testing.T) {
 		{"the master starts, shut in", startMaster},
 		{"a node joins", startAgent},
 		{"a pod with a named user, volumes and a host port runs", runPod},
+		{"the guard starts, survives and ends", guardGroup},
 		{"containers outlive the agent that stops", stopAgent},
 		{"daemons that are killed are started again", killDaemons},
 		{"a daemon that hangs is started again", hang},
@@ -72,7 +74,7 @@ func binaries(t *testing.T) string {
 	if dir == "" {
 		dir = "../../bin"
 	}
-	for _, name := range []string{"skerry-master", "skerry-agent", "skerry-log", "edgectl"} {
+	for _, name := range []string{"skerry-master", "skerry-agent", "skerry-log", "skerry-guard", "edgectl"} {
 		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
 			t.Fatalf("%v: run make build first", err)
 		}
@@ -91,7 +93,7 @@ func install(m *machine) {
 	if said := m.script(); !strings.Contains(said, "sudo systemctl enable --now skerry-master") {
 		m.Errorf("it says %s", said)
 	}
-	for _, unit := range []string{master, agent} {
+	for _, unit := range []string{master, agent, guarding, "skerry-guard.socket"} {
 		if state := m.property(unit, "LoadState"); state != "loaded" {
 			m.Errorf("%s is %s", unit, state)
 		}
@@ -284,7 +286,7 @@ var refusals = regexp.MustCompile(`(?i)permission denied|operation not permitted
 
 func nothingRefused(m *machine) {
 	m.run("grep", "-q", "skerry-admin", "/var/lib/skerry/master/audit.log")
-	for _, unit := range []string{master, agent} {
+	for _, unit := range []string{master, agent, guarding} {
 		if line := refusals.FindString(m.journal(unit)); line != "" {
 			m.Errorf("the journal of %s has: %s", unit, line)
 		}
@@ -316,7 +318,7 @@ func wrongSettings(m *machine) {
 
 func uninstall(m *machine) {
 	m.script("uninstall")
-	for _, unit := range []string{master, agent} {
+	for _, unit := range []string{master, agent, guarding, "skerry-guard.socket"} {
 		if state := m.property(unit, "LoadState"); state != "not-found" {
 			m.Errorf("%s is %s", unit, state)
 		}

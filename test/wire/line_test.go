@@ -1,9 +1,13 @@
 package wire
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/skerry-edge/skerry/master/resource"
 	"github.com/skerry-edge/skerry/protocol/bus"
@@ -138,9 +142,23 @@ func TestWill(t *testing.T) {
 func TestADeadLineIsNoticed(t *testing.T) {
 	w := newWorld(t, 1)
 	w.addNode("n1")
+	w.put(resource.Namespaces, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: metav1.NamespaceSystem}})
+	events := func() (out []string) {
+		for rec := range w.store.View().List(resource.Events.Kind, "") {
+			e, err := resource.As[*corev1.Event](resource.Events, rec)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out = append(out, e.Reason)
+		}
+		slices.Sort(out)
+		return out
+	}
 	w.advance(time.Minute)
+	equal(t, "events at the start", strings.Join(events(), " "), "")
 	w.bus.Cut("master", true, true)
 	w.advance(26 * time.Second)
+	equal(t, "events", strings.Join(events(), " "), "BrokerLost")
 	if link, _ := w.seenOf(resource.LinkName); link.Online {
 		t.Error("the line counts as up")
 	}
@@ -149,6 +167,7 @@ func TestADeadLineIsNoticed(t *testing.T) {
 	if link, _ := w.seenOf(resource.LinkName); !link.Online {
 		t.Error("the line counts as down")
 	}
+	equal(t, "events", strings.Join(events(), " "), "BrokerLost BrokerReturned")
 }
 
 // The record of the line says when the newest probe was sent that has come back. A dead line proves nothing more,

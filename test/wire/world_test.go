@@ -49,7 +49,9 @@ type world struct {
 	// seen is called for each packet that is sent, if set.
 	seen func(bus.Packet)
 
-	store   *store.Memory
+	store *store.Memory
+	// deaf: the master begins no epoch for its nodes' sake.
+	deaf    bool
 	run     uint32 // of the master
 	self    seal.Run
 	master  *nodelink.Link
@@ -89,8 +91,13 @@ func (w *world) startMaster() {
 	w.self = seal.Run{Number: w.run, Nonce: w.random.Uint64()}
 	w.line = w.bus.Client(bus.ClientConfig{ID: "master"})
 	w.metrics = prometheus.NewRegistry()
+	advance := func(beyond change.Epoch) error { return w.store.Advance(beyond) }
+	if w.deaf {
+		advance = nil
+	}
 	w.master = nodelink.New(nodelink.Config{
-		Store: w.store, Bus: w.line, Topics: w.topics, Run: w.self,
+		Advance: advance,
+		Store:   w.store, Bus: w.line, Topics: w.topics, Run: w.self,
 		Cluster: cluster.Name, Key: cluster.Keys.Exchange, Sign: cluster.Sign,
 		Master: "m", Settings: settings, Frames: masterFrames{w}, Rand: w.random, Logger: zerolog.Nop(),
 		Registerer: w.metrics, Wake: func() { w.woken = true },
@@ -442,6 +449,11 @@ func (d *device) Node() []byte {
 }
 
 func (d *device) Readings() message.Readings { return message.Readings{CPUMilli: 7} }
+
+func (d *device) Grant(message.Grant)     {}
+func (d *device) Permits() (bool, uint64) { return false, 0 }
+func (d *device) Release([]string)        {}
+func (d *device) TakeReleased() []string  { return nil }
 
 func (d *device) TakeEvents() []message.Event {
 	events := d.events

@@ -52,8 +52,11 @@ func (e *Engine) settle() {
 			c.starting, c.state, c.started = false, engine.Running, wall(c.startAt)
 			e.hint(id)
 		}
-		if c.state == engine.Running && now.Boot >= c.endAt {
-			c.state, c.done = engine.Exited, wall(c.endAt)
+		if end := e.end(c); c.state == engine.Running && now.Boot >= end {
+			if end < c.endAt {
+				c.endBy(end, 137)
+			}
+			c.state, c.done = engine.Exited, wall(end)
 			close(c.ended)
 			e.hint(id)
 		}
@@ -76,7 +79,7 @@ func (e *Engine) next() time.Duration {
 		if c.starting {
 			first = min(first, c.startAt)
 		} else if c.state == engine.Running {
-			first = min(first, c.endAt)
+			first = min(first, e.end(c))
 		}
 	}
 	return first

@@ -53,6 +53,7 @@ type Engine struct {
 	faults     map[Call][]error
 	counts     Counts
 	hints      []*hints
+	guard      *Guard
 	lastPID    int
 	timer      *time.Timer // calls Tick when a container changes by itself; nil in virtual time
 }
@@ -66,6 +67,7 @@ func New(cfg Config) *Engine {
 		present:    map[string]engine.Image{},
 		faults:     map[Call][]error{},
 	}
+	e.guard = &Guard{e: e}
 	if e.registry == nil {
 		e.registry = map[string]Image{}
 	}

@@ -31,6 +31,12 @@ type KeepPosition struct {
 // KeepEpoch stores the highest epoch seen; answered with EpochKept.
 type KeepEpoch struct{ Epoch message.Epoch }
 
+// Grant says what the node may run of the pods that must be single.
+type Grant struct{ Grant message.Grant }
+
+// Release asks whether anything of these pods is left.
+type Release struct{ Pods []string }
+
 // Frame is for a stream.
 type Frame struct{ Data []byte }
 
@@ -74,11 +80,17 @@ func (e Send) String() string {
 	case message.Hello:
 		return fmt.Sprintf("send hello challenge=%x stored=%s highest=%s", m.Challenge, m.Stored, m.Highest)
 	case message.Heartbeat:
+		if m.Ask != 0 {
+			return fmt.Sprintf("send heartbeat applied=%s asks at %d ms", m.Applied, m.Ask)
+		}
 		return fmt.Sprintf("send heartbeat applied=%s", m.Applied)
 	case message.Presence:
 		return fmt.Sprintf("send presence online=%t connection=%d", m.Online, m.Connection)
 	case message.Response:
-		if m.NextKey != nil {
+		switch {
+		case m.Released != nil:
+			return fmt.Sprintf("released %d pods", len(m.Released.Pods))
+		case m.NextKey != nil:
 			return fmt.Sprintf("offer key %x", m.NextKey.Key[:2])
 		}
 		return fmt.Sprintf("ask for desired, have %s", m.WantDesired.Have)
@@ -98,8 +110,12 @@ func (e KeepEpoch) String() string    { return fmt.Sprintf("keep epoch %s", e.Ep
 func (MakeKey) String() string        { return "make the next key" }
 func (e UseKey) String() string       { return fmt.Sprintf("use key %x", e.Key[:2]) }
 func (Revoke) String() string         { return "revoked" }
-func (e Frame) String() string        { return fmt.Sprintf("frame of %d bytes", len(e.Data)) }
-func (e Led) String() string          { return fmt.Sprintf("led by run %d, epoch %s", e.Run.Number, e.Epoch) }
-func (e Welcomed) String() string     { return fmt.Sprintf("welcomed, newest desired %s", e.Desired) }
-func (Unanswered) String() string     { return "unanswered" }
-func (e Refused) String() string      { return "refused: " + e.Reason }
+func (e Grant) String() string {
+	return fmt.Sprintf("granted at %d ms: %d pods, %d bound", e.Grant.Ask, len(e.Grant.Pods), len(e.Grant.Bound))
+}
+func (e Release) String() string  { return fmt.Sprintf("asked about %d pods", len(e.Pods)) }
+func (e Frame) String() string    { return fmt.Sprintf("frame of %d bytes", len(e.Data)) }
+func (e Led) String() string      { return fmt.Sprintf("led by run %d, epoch %s", e.Run.Number, e.Epoch) }
+func (e Welcomed) String() string { return fmt.Sprintf("welcomed, newest desired %s", e.Desired) }
+func (Unanswered) String() string { return "unanswered" }
+func (e Refused) String() string  { return "refused: " + e.Reason }

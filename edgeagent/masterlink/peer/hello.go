@@ -122,6 +122,10 @@ func (p *Peer) Request(now clock.Now, e seal.Envelope) []Effect {
 		return []Effect{Refused{Repeated}}
 	case m.Resync != nil && m.Resync.Status:
 		p.report.complete = true
+	case m.Grant != nil:
+		return p.grant(*m.Grant)
+	case m.Release != nil:
+		return []Effect{Release{m.Release.Pods}}
 	case m.Frame != nil:
 		return []Effect{Frame{m.Frame}}
 	case m.Rotate != nil:
@@ -152,18 +156,24 @@ func (p *Peer) welcome(now clock.Now, e seal.Envelope, m message.Welcome) []Effe
 		p.named = Head{Position: m.Desired, Digest: m.Digest}
 	}
 	p.report.complete, p.report.echo = true, m.Challenge
-	p.settle(m.Settings)
+	if p.stored.Position.Epoch != m.Desired.Epoch || !m.Desired.Less(p.stored.Position) {
+		p.Settle(now, m.Settings) // otherwise what is stored is newer than the answer
+	}
 	p.expectDesired(now)
 	return []Effect{Welcomed{m.Desired}}
 }
 
-// settle takes over what the master decides; zero means: as before.
-func (p *Peer) settle(s message.Settings) {
+// Settle takes over what the master has decided, in its answer or in the document that is stored; zero means: as
+// before. A heartbeat that is due later than at the new interval is sent sooner.
+func (p *Peer) Settle(now clock.Now, s message.Settings) {
 	if s.HeartbeatMillis != 0 {
 		p.settings.HeartbeatMillis = s.HeartbeatMillis
 	}
 	if s.TimeoutMillis != 0 {
 		p.settings.TimeoutMillis = s.TimeoutMillis
+	}
+	if !p.beatAt.IsNever() {
+		p.beatAt = clock.Earliest(p.beatAt, now.Add(p.settings.Heartbeat()))
 	}
 }
 

@@ -74,6 +74,11 @@ type Peer struct {
 
 	report report
 	beatAt clock.Now
+	asked  struct {
+		first, last uint64 // Heartbeat.Ask of this run
+		at          clock.Now
+		waits       uint64 // Snapshot.Waits, as of then
+	}
 
 	offer   [32]byte  // the next key; zero: there is none
 	offerAt clock.Now // when to offer it, or offer it again
@@ -163,6 +168,7 @@ func (p *Peer) Step(now clock.Now, node Snapshot, chance Chance) []Effect {
 	effects = append(effects, p.sayHello(now, chance)...)
 	effects = append(effects, p.sendStatus(now, node)...)
 	effects = append(effects, p.offerKey(now)...)
+	effects = append(effects, p.sendReleased(node)...)
 	return append(effects, p.beat(now, node, chance)...)
 }
 
@@ -184,15 +190,18 @@ func (p *Peer) Next() clock.Now {
 	return next
 }
 
-// beat sends a heartbeat when one is due. Intervals are up to a twentieth shorter than set, so that the nodes
-// of a fleet don't keep step.
+// beat sends a heartbeat when one is due, or when a pod begins to wait for a permit. Intervals are up to a twentieth
+// shorter than set, so that the nodes of a fleet don't keep step.
 func (p *Peer) beat(now clock.Now, node Snapshot, chance Chance) []Effect {
+	if p.welcomed && node.Asks && node.Waits != p.asked.waits {
+		p.beatAt = clock.Earliest(p.beatAt, later(now, p.asked.at.Add(askGap)))
+	}
 	if !p.welcomed || !now.Reached(p.beatAt) {
 		return nil
 	}
 	interval := p.settings.Heartbeat()
 	p.beatAt = now.Add(interval - time.Duration(chance.Fraction*float64(interval)/20))
 	return []Effect{Send{Channel: protocol.Beat, Message: message.Heartbeat{
-		Applied: p.stored.Position, Status: p.report.digest, Readings: node.Readings,
+		Applied: p.stored.Position, Status: p.report.digest, Readings: node.Readings, Ask: p.ask(now, node),
 	}}}
 }

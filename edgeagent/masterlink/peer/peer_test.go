@@ -249,6 +249,31 @@ func TestScenarios(t *testing.T) {
 			s.node.Events = nil
 			return s.wait(time.Second)
 		},
+		"permits": func() *script {
+			s := joined()
+			s.wait(3 * time.Second)
+			s.say("a pod begins to wait for a permit: a heartbeat asks at once")
+			s.node.Asks, s.node.Waits = true, 1
+			s.step()
+			asked := uint64(s.now.Boot.Milliseconds())
+			s.request(run(1), message.Request{Grant: &message.Grant{Ask: asked, Millis: 40_000, Pods: []string{"u1"}}})
+			s.say("one that answers no heartbeat of this run is refused, whatever it says of its time")
+			s.request(run(1), message.Request{Grant: &message.Grant{Ask: asked + 1, Millis: 40_000, Pods: []string{"u1"}}})
+			s.request(run(1), message.Request{Grant: &message.Grant{Ask: asked - 1, Millis: 40_000, Pods: []string{"u1"}}})
+			s.request(run(1), message.Request{Grant: &message.Grant{Millis: 40_000, Pods: []string{"u1"}}})
+			s.request(run(2), message.Request{Grant: &message.Grant{Ask: asked, Millis: 40_000, Pods: []string{"u1"}}})
+			s.say("another one right afterwards waits for a second; then all heartbeats ask")
+			s.node.Waits = 2
+			s.step().wait(11 * time.Second)
+			s.say("the master asks what has become of a pod")
+			s.request(run(1), message.Request{Release: &message.Release{Pods: []string{"u1"}}})
+			s.node.Released = []string{"u1"}
+			s.step()
+			s.node.Released = nil
+			s.say("without such pods nothing is asked")
+			s.node.Asks = false
+			return s.wait(10 * time.Second)
+		},
 		"connection_lost": func() *script {
 			s := joined()
 			s.peer.Disconnected()

@@ -15,6 +15,9 @@ type Snapshot struct {
 	Pods     []message.PodStatus
 	Readings message.Readings
 	Events   []message.Event // since the last snapshot
+	Asks     bool            // the node needs a permit
+	Waits    uint64          // changes when another pod begins to wait for one
+	Released []string        // pods that the master asked about and of which nothing is left, since the last snapshot
 }
 
 // report is what the master was last told. Its zero value has told nothing.

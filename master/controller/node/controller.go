@@ -5,17 +5,21 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/skerry-edge/skerry/master/change"
 	"github.com/skerry-edge/skerry/master/resource"
 	"github.com/skerry-edge/skerry/protocol/clock"
 )
 
-// Config of a Controller. All times but Start are required.
+// Config of a Controller. NodeTimeout, SuspectTimeout and Heartbeat are required; they hold for nodes whose link is not
+// metered.
 type Config struct {
 	NodeTimeout    time.Duration // how long a node may be silent
 	SuspectTimeout time.Duration // how long a node may take to return after its will
 	Heartbeat      time.Duration // interval of the nodes' heartbeats
+	// MassFailureWait is how long evictions are paused when too many nodes are silent at once; 0: they never are.
+	MassFailureWait time.Duration
 	// Start is when this master began to lead: every node has a whole NodeTimeout from then.
 	Start clock.Now
 }
@@ -37,8 +41,11 @@ type Controller struct {
 	waited map[string]time.Duration
 	// around: something that decides where pods could go has changed.
 	around bool
+	// slots are the pods whose permit has not surely ended, with their nodes.
+	slots map[types.UID]string
 	// troubled are the nodes that pods may have to leave.
 	troubled map[string]bool
+	mass     massFailure // not forgotten by a Reset: it would begin anew each time
 }
 
 // New returns a Controller that knows nothing until Reset.
@@ -50,21 +57,25 @@ func New(config Config) *Controller {
 
 func (c *Controller) forget() {
 	c.nodes, c.seen, c.link, c.around = map[string]*node{}, map[string]resource.Seen{}, nil, true
+	c.slots = map[types.UID]string{}
 	c.troubled, c.waited = map[string]bool{}, map[string]time.Duration{}
 }
 
+// Name is this planner's name.
+const Name = "node"
+
 // Name is the planner's name.
-func (c *Controller) Name() string { return "node" }
+func (c *Controller) Name() string { return Name }
 
 // Kinds are the kinds that it follows.
 func (c *Controller) Kinds() []change.Kind {
-	return []change.Kind{resource.Nodes.Kind, resource.SeenKind, resource.Pods.Kind}
+	return []change.Kind{resource.Nodes.Kind, resource.SeenKind, resource.SlotKind, resource.Pods.Kind}
 }
 
 // Reset rebuilds the projection. Pods are looked up when a node is in trouble.
 func (c *Controller) Reset(view change.View) {
 	c.forget()
-	for _, kind := range []change.Kind{resource.Nodes.Kind, resource.SeenKind} {
+	for _, kind := range []change.Kind{resource.Nodes.Kind, resource.SeenKind, resource.SlotKind} {
 		for rec := range view.List(kind, "") {
 			c.Observe(change.Event{Rev: rec.Rev, Key: rec.Key, New: rec})
 		}
@@ -78,8 +89,23 @@ func (c *Controller) Observe(e change.Event) {
 		c.observeNode(e)
 	case resource.SeenKind:
 		c.observeSeen(e)
+	case resource.SlotKind:
+		c.observeSlot(e)
 	case resource.Pods.Kind:
 		c.observePod(e)
+	}
+}
+
+// observeSlot notes who may run. When that ends, what waits for it on a lost node goes on.
+func (c *Controller) observeSlot(e change.Event) {
+	if old, err := resource.DecodeSlot(e.Old.Value); e.Old.Exists() && err == nil {
+		delete(c.slots, old.Pod)
+		if n := c.nodes[old.Node]; n != nil && c.troubled[old.Node] {
+			n.dirty = true
+		}
+	}
+	if s, err := resource.DecodeSlot(e.New.Value); e.New.Exists() && err == nil {
+		c.slots[s.Pod] = s.Node
 	}
 }
 
@@ -147,17 +173,22 @@ func (c *Controller) Plan(view change.View, now clock.Now) ([][]change.Change, c
 	for _, n := range c.nodes {
 		state, until := c.judge(n, now)
 		if state != n.state {
-			n.state, n.dirty, c.around = state, true, true
-			if state == lost {
+			n.enter(state, now)
+			n.dirty, c.around = true, true
+			switch state {
+			case lost:
 				n.lostAt, n.lastWord = now, c.seen[n.name].HeardBoot
+			case alive, suspect:
+				n.gone, n.released, n.held = false, false, ""
 			}
 			c.note(n)
 		}
 		if now.Reached(n.again) {
 			n.dirty = true
 		}
-		next = clock.Earliest(next, until)
+		next = clock.Earliest(next, until, n.settle(now))
 	}
+	next = clock.Earliest(next, c.followMassFailure(now))
 	var work []*node
 	for _, n := range c.nodes {
 		if n.dirty || c.around && c.troubled[n.name] {

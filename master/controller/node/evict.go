@@ -11,13 +11,11 @@ import (
 	"github.com/skerry-edge/skerry/master/change"
 	"github.com/skerry-edge/skerry/master/resource"
 	"github.com/skerry-edge/skerry/protocol/clock"
+	shared "github.com/skerry-edge/skerry/protocol/pod"
 )
 
 // groupSize is how many changes share one commit, about.
 const groupSize = 64
-
-// reasonNotReady is that of the condition Ready of a pod whose node is lost.
-const reasonNotReady = "NodeNotReady"
 
 // task is the work on one node in one plan.
 type task struct {
@@ -65,20 +63,26 @@ func (t *task) pods(taints []corev1.Taint, returned bool) {
 		}
 		gone := t.node.state == lost
 		switch due := t.due(pod, taints); {
+		case pod.DeletionTimestamp != nil && gone && t.permitted(pod):
+			t.ready(pod, rec, gone, returned, stay{why: becausePermitted, tell: true})
 		case pod.DeletionTimestamp != nil && gone:
 			// Nobody is left to say that it has ended.
 			t.open().DeleteNow(resource.Pods, pod, rec.Rev, "it was being deleted and its node is lost")
 		case pod.DeletionTimestamp != nil:
 		case !t.now.Reached(due):
 			t.node.again = clock.Earliest(t.node.again, due)
-			t.ready(pod, rec, gone, returned)
+			t.ready(pod, rec, gone, returned, t.bears(due))
 		case t.blind() || t.node.state == fresh:
 			// A node that can't be heard, or was lost before this master's start, has its time to return.
 		case !gone:
 			t.tell(pod, corev1.EventTypeNormal, "TaintManagerEviction", "Marking for deletion Pod "+pod.Namespace+"/"+pod.Name)
 			t.open().Delete(resource.Pods, pod, rec.Rev, "a taint of its node evicts it")
-		case !t.replace(pod, rec):
-			t.ready(pod, rec, gone, returned)
+		case t.holds(t.node):
+			t.ready(pod, rec, gone, returned, stay{why: becausePaused})
+		default:
+			if why := t.replace(pod, rec); why != "" {
+				t.ready(pod, rec, gone, returned, stay{why: why, tell: true})
+			}
 		}
 		if t.group != nil && t.group.Len() >= groupSize {
 			t.flush()
@@ -87,27 +91,18 @@ func (t *task) pods(taints []corev1.Taint, returned bool) {
 }
 
 // due is when a pod's tolerations of the taints end: now or before for one that bears a taint not at all, never
-// for one that bears all for good.
+// for one that bears all for good. As in Kubernetes the first toleration that bears a taint decides, and the taint
+// that is borne for the shortest time.
 func (t *task) due(pod *corev1.Pod, taints []corev1.Taint) clock.Now {
 	due := clock.Never
 	for i := range taints {
 		taint := &taints[i]
-		borne, seconds := false, int64(-1)
-		for j := range pod.Spec.Tolerations {
-			toleration := &pod.Spec.Tolerations[j]
-			if !resource.Tolerates(toleration, taint) {
-				continue
-			}
-			borne = true
-			if s := toleration.TolerationSeconds; s != nil && (seconds < 0 || *s < seconds) {
-				seconds = max(*s, 0)
-			}
-		}
-		switch {
-		case !borne:
+		j := slices.IndexFunc(pod.Spec.Tolerations, func(o corev1.Toleration) bool { return resource.Tolerates(&o, taint) })
+		if j < 0 {
 			return clock.Now{}
-		case seconds >= 0:
-			due = clock.Earliest(due, t.tainted(taint).Add(time.Duration(seconds)*time.Second))
+		}
+		if seconds := pod.Spec.Tolerations[j].TolerationSeconds; seconds != nil {
+			due = clock.Earliest(due, t.tainted(taint).Add(time.Duration(max(*seconds, 0))*time.Second))
 		}
 	}
 	return due
@@ -126,26 +121,36 @@ func (t *task) tainted(taint *corev1.Taint) clock.Now {
 	return t.now
 }
 
-// replace lets a pod of a lost node run elsewhere, or ends it; false when it has to stay.
-func (t *task) replace(pod *corev1.Pod, rec change.Record) bool {
-	pinned := pod.Annotations[resource.AnnotationScheduled] != "true"
-	if pinned || !t.elsewhere(pod) {
-		return false
+// replace lets a pod of a lost node run elsewhere, or ends it, or says why it has to stay.
+func (t *task) replace(pod *corev1.Pod, rec change.Record) (why string) {
+	switch pinned := pod.Annotations[resource.AnnotationScheduled] != "true"; {
+	case pinned, shared.Single(pod) && shared.Pinned(pod):
+		return becausePinned
+	case t.permitted(pod):
+		return becausePermitted
+	case !t.elsewhere(pod):
+		return becauseNowhere
 	}
 	where := "Node " + t.node.name + " which was running pod " + pod.Name + " is unresponsive"
 	switch {
 	case metav1.GetControllerOfNoCopy(pod) != nil:
 		t.tell(pod, corev1.EventTypeNormal, "TaintManagerEviction", "Marking for deletion Pod "+pod.Namespace+"/"+pod.Name)
-		t.open().DeleteNow(resource.Pods, pod, rec.Rev, "its node is lost and its controller replaces it")
+		t.open().DeleteNow(resource.Pods, pod, rec.Rev, reasonReplaced)
 	case pod.Spec.RestartPolicy == corev1.RestartPolicyNever:
 		t.tell(pod, corev1.EventTypeWarning, "NodeLost", where)
 		pod.Status.Phase, pod.Status.Reason, pod.Status.Message = corev1.PodFailed, "NodeLost", where
-		t.open().Put(resource.Pods, pod, rec.Rev, "its node is lost and it does not restart")
+		t.open().Put(resource.Pods, pod, rec.Rev, reasonFailed)
 	default:
 		t.tell(pod, corev1.EventTypeNormal, "TaintManagerEviction", "Moving Pod "+pod.Namespace+"/"+pod.Name+" away from lost node "+t.node.name)
-		t.open().Put(resource.Pods, t.successor(pod), rec.Rev, "its node is lost and nobody else replaces it")
+		t.open().Put(resource.Pods, t.successor(pod), rec.Rev, reasonMoved)
 	}
-	return true
+	return ""
+}
+
+// permitted reports whether the pod, which must be single, may still run on its lost node: its last permit has not surely
+// ended. The end of its slot's record calls again.
+func (t *task) permitted(pod *corev1.Pod) bool {
+	return shared.Single(pod) && !shared.Pinned(pod) && t.slots[pod.UID] != ""
 }
 
 // elsewhere reports whether another node that is up could take the pod.
@@ -168,32 +173,6 @@ func (t *task) successor(pod *corev1.Pod) *corev1.Pod {
 	next.Spec.NodeName = ""
 	resource.Pods.PrepareCreate(next)
 	return next
-}
-
-// ready makes a pod of a lost node not Ready, and, once the node is back, what its containers are: its agent
-// repeats nothing that has not changed.
-func (t *task) ready(pod *corev1.Pod, rec change.Record, gone, returned bool) {
-	c := resource.PodCondition(pod, corev1.PodReady)
-	switch {
-	case c == nil:
-	case gone && c.Status == corev1.ConditionTrue:
-		t.tell(pod, corev1.EventTypeWarning, "NodeNotReady", "Node is not ready")
-		*c = corev1.PodCondition{
-			Type: corev1.PodReady, Status: corev1.ConditionFalse, Reason: reasonNotReady,
-			Message: "node " + t.node.name + " is lost", LastTransitionTime: *t.time(),
-		}
-		t.open().Put(resource.Pods, pod, rec.Rev, "its node is lost")
-	case returned && c.Reason == reasonNotReady:
-		containers := resource.PodCondition(pod, corev1.ContainersReady)
-		if containers == nil {
-			return
-		}
-		*c = corev1.PodCondition{
-			Type: corev1.PodReady, Status: containers.Status, Reason: containers.Reason, Message: containers.Message,
-			LastTransitionTime: *t.time(),
-		}
-		t.open().Put(resource.Pods, pod, rec.Rev, "its node is back")
-	}
 }
 
 func (t *task) tell(pod *corev1.Pod, kind, reason, message string) {

@@ -39,6 +39,13 @@ type node struct {
 	lastWord time.Duration
 	dirty    bool
 	again    clock.Now // when a toleration ends next
+
+	metered  bool   // its label says that its link is
+	never    bool   // its object says that it was never heard
+	gone     bool   // it was lost so long ago that it doesn't count; see count
+	released bool   // it had its turn in this mass failure
+	held     string // what the condition EvictionPaused says; empty: not yet written
+	flap     flapping
 	// taintedAt is when this planner first saw a taint with effect NoExecute.
 	taintedAt map[taintKey]clock.Now
 }
@@ -52,7 +59,14 @@ func read(object *corev1.Node) *node {
 	}
 	for _, t := range object.Spec.Taints {
 		n.taints = append(n.taints, corev1.Taint{Key: t.Key, Value: t.Value, Effect: t.Effect})
+		if t.Key == resource.TaintFlapping && t.Effect != corev1.TaintEffectNoExecute {
+			n.flap.effect = t.Effect
+		}
 	}
+	ready := resource.NodeCondition(object, corev1.NodeReady)
+	n.metered, n.never = resource.Metered(object.Labels), ready == nil || ready.Reason == reasonNever
+	// One that an earlier master has given up, and whose pods it has not held back, is none of this one's losses.
+	n.gone = ready != nil && ready.Status == corev1.ConditionUnknown && !resource.NodeConditionTrue(object, resource.ConditionEvictionPaused)
 	return n
 }
 
@@ -60,6 +74,7 @@ func read(object *corev1.Node) *node {
 func (n *node) keep(before *node) {
 	n.state, n.since, n.again = before.state, before.since, before.again
 	n.lostAt, n.lastWord = before.lostAt, before.lastWord
+	n.gone, n.released, n.held, n.flap = before.gone, before.released, before.held, before.flap
 	for _, t := range n.taints {
 		if at, ok := before.taintedAt[taintKey{t.Key, t.Value}]; ok && t.Effect == corev1.TaintEffectNoExecute {
 			n.taintedAt[taintKey{t.Key, t.Value}] = at
@@ -90,18 +105,18 @@ func (c *Controller) judge(n *node, now clock.Now) (state, clock.Now) {
 	if n.state == lost && seen.HeardBoot <= n.lastWord {
 		return lost, clock.Never
 	}
-	deadline := later(c.config.Start, n.since).Add(c.config.NodeTimeout)
+	deadline := later(c.config.Start, n.since).Add(c.paced(n, c.config.NodeTimeout))
 	if heard {
-		deadline = later(c.config.Start, seen.Heard()).Add(c.config.NodeTimeout)
+		deadline = later(c.config.Start, seen.Heard()).Add(c.paced(n, c.config.NodeTimeout))
 	}
 	up := c.config.Start
 	if c.link != nil {
 		up = c.link.Heard()
-		deadline = later(deadline, up.Add(max(0, c.backoffCap()+c.config.Heartbeat-c.waited[n.name])))
+		deadline = later(deadline, up.Add(max(0, c.backoffCap(n)+c.paced(n, c.config.Heartbeat)-c.waited[n.name])))
 	}
 	offline := heard && !seen.Online && seen.OfflineBoot >= up.Boot
 	if offline {
-		will := clock.Now{Boot: seen.OfflineBoot}.Add(c.config.SuspectTimeout)
+		will := clock.Now{Boot: seen.OfflineBoot}.Add(c.paced(n, c.config.SuspectTimeout))
 		deadline = clock.Earliest(deadline, will)
 	}
 	if c.blind() || now.Reached(deadline) && deadline.Boot > c.link.ProofBoot {
@@ -128,6 +143,7 @@ func (c *Controller) blind() bool { return c.link == nil || !c.link.Online }
 func (c *Controller) followLink(next resource.Seen) {
 	last := c.link
 	c.link, c.around = &next, c.around || last == nil || last.Online != next.Online
+	c.suspendMassFailure(next.Heard(), next.Online)
 	if last == nil || !last.Online || next.Online && next.HeardBoot == last.HeardBoot {
 		return
 	}
@@ -142,8 +158,19 @@ func (c *Controller) followLink(next resource.Seen) {
 	}
 }
 
+// paced is a time as it holds for a node: longer when its link is metered, and until it surely knows that it no longer
+// is. nodelink says so, which tells the node.
+func (c *Controller) paced(n *node, d time.Duration) time.Duration {
+	if n.metered || c.seen[n.name].Slow {
+		return d * resource.MeteredPace
+	}
+	return d
+}
+
 // backoffCap is the longest wait of an agent between attempts to connect (edgeagent/masterlink).
-func (c *Controller) backoffCap() time.Duration { return min(maxBackoff, c.config.NodeTimeout/2) }
+func (c *Controller) backoffCap(n *node) time.Duration {
+	return min(maxBackoff, c.paced(n, c.config.NodeTimeout)/2)
+}
 
 func later(a, b clock.Now) clock.Now {
 	if a.Boot > b.Boot {

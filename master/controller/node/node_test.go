@@ -30,9 +30,14 @@ type rig struct {
 	seen map[string]resource.Seen
 }
 
-func newRig(t *testing.T, nodes ...string) *rig {
+func newRig(t *testing.T, nodes ...string) *rig { return newRigWith(t, 0, nodes...) }
+
+// newRigWith is newRig with a wait in mass failures.
+func newRigWith(t *testing.T, wait time.Duration, nodes ...string) *rig {
 	w := plantest.New(t)
-	w.Add(node.New(config(w.Now)))
+	c := config(w.Now)
+	c.MassFailureWait = wait
+	w.Add(node.New(c))
 	r := &rig{World: w, seen: map[string]resource.Seen{}}
 	r.write(resource.LinkName, resource.Seen{HeardBoot: w.Now.Boot, HeardWall: w.Now.Wall.UnixNano(), Online: true})
 	for _, text := range nodes {
@@ -158,10 +163,13 @@ func TestSilence(t *testing.T) {
 		"event Warning NodeLost pod default/c-once: Node n1 which was running pod c-once is unresponsive",
 		"update pods default/c-once: its node is lost and it does not restart",
 		"event Warning NodeNotReady pod default/d-nowhere: Node is not ready",
-		"update pods default/d-nowhere: its node is lost",
+		"event Warning PodStays pod default/d-nowhere: Pod stays on lost node n1: no other node that is up could take it",
+		"update pods default/d-nowhere: its node is lost and it has to stay",
 		"event Warning NodeNotReady pod default/e-by-name: Node is not ready",
-		"update pods default/e-by-name: its node is lost",
+		"event Warning PodStays pod default/e-by-name: Pod stays on lost node n1: it was bound to this node by name and is never moved",
+		"update pods default/e-by-name: its node is lost and it has to stay",
 		"event Warning NodeNotReady pod default/f-tolerates: Node is not ready",
+		"event Normal PodStays pod default/f-tolerates: Pod stays on lost node n1: it tolerates that",
 		"update pods default/f-tolerates: its node is lost",
 		"delete pods default/h-leaving: it was being deleted and its node is lost",
 	)
@@ -197,6 +205,72 @@ func TestSilence(t *testing.T) {
 	if c := resource.PodCondition(r.pod("d-nowhere"), corev1.PodReady); c.Status != corev1.ConditionTrue || c.Reason != "" {
 		t.Errorf("%+v", c)
 	}
+}
+
+// hold records that a pod is permitted to run; free ends that.
+func (r *rig) hold(pod *corev1.Pod) {
+	r.Commit(change.Change{Key: resource.Slots{Namespace: "default", Owner: "pod/" + pod.Name}.Key(0), Base: change.Any,
+		Value: resource.EncodeSlot(resource.Slot{Pod: pod.UID, Name: pod.Name, Node: pod.Spec.NodeName})})
+}
+
+func (r *rig) free(name string) {
+	r.Commit(change.Change{Key: resource.Slots{Namespace: "default", Owner: "pod/" + name}.Key(0), Base: change.Any})
+}
+
+// A pod that must be single stays until its last permit has surely ended, also one that was being deleted; then it goes
+// its way at once. One that was never permitted goes without waiting, and one that can run here alone never.
+func TestSinglePodsWaitForTheirPermitToEnd(t *testing.T) {
+	r := newRig(t, "n1", "n2")
+	for _, text := range []string{"a-owned node=n1", "b-bare node=n1", "c-leaving node=n1", "d-never-ran node=n1", "e-selects node=n1 kubernetes.io/hostname=n1"} {
+		p := bound(text)
+		p.Annotations[resource.PartitionPolicy] = resource.PolicyStop
+		switch p.Name[0] {
+		case 'a':
+			owned(p)
+		case 'c':
+			p.DeletionTimestamp = &metav1.Time{Time: plantest.Start}
+		}
+		r.Put(p)
+		if p.Name[0] != 'd' {
+			r.hold(r.pod(p.Name))
+		}
+	}
+	r.pass(29*second, "n2")
+	var lines []string
+	for _, line := range r.pass(second, "n2") {
+		if !strings.HasPrefix(line, "event Normal NodeNotReady node n1") && !strings.HasPrefix(line, "update nodes n1") {
+			lines = append(lines, line)
+		}
+	}
+	wantLines(t, lines,
+		"event Warning NodeNotReady pod default/a-owned: Node is not ready",
+		"event Normal PodStays pod default/a-owned: Pod stays on lost node n1: it must run at most once and is replaced when this node's permit to run it has surely ended",
+		"update pods default/a-owned: its node is lost",
+		"event Warning NodeNotReady pod default/b-bare: Node is not ready",
+		"event Normal PodStays pod default/b-bare: Pod stays on lost node n1: it must run at most once and is replaced when this node's permit to run it has surely ended",
+		"update pods default/b-bare: its node is lost",
+		"event Warning NodeNotReady pod default/c-leaving: Node is not ready",
+		"event Normal PodStays pod default/c-leaving: Pod stays on lost node n1: it must run at most once and is replaced when this node's permit to run it has surely ended",
+		"update pods default/c-leaving: its node is lost",
+		"event Normal TaintManagerEviction pod default/d-never-ran: Moving Pod default/d-never-ran away from lost node n1",
+		"update pods default/d-never-ran: its node is lost and nobody else replaces it",
+		"event Warning NodeNotReady pod default/e-selects: Node is not ready",
+		"event Warning PodStays pod default/e-selects: Pod stays on lost node n1: it was bound to this node by name and is never moved",
+		"update pods default/e-selects: its node is lost and it has to stay",
+	)
+	if more := r.pass(10*time.Minute, "n2"); len(more) != 0 {
+		t.Errorf("while they are held: %v", more)
+	}
+	for _, name := range []string{"a-owned", "b-bare", "c-leaving"} {
+		r.free(name)
+	}
+	wantLines(t, r.Settle(),
+		"event Normal TaintManagerEviction pod default/a-owned: Marking for deletion Pod default/a-owned",
+		"delete pods default/a-owned: its node is lost and its controller replaces it",
+		"event Normal TaintManagerEviction pod default/b-bare: Moving Pod default/b-bare away from lost node n1",
+		"update pods default/b-bare: its node is lost and nobody else replaces it",
+		"delete pods default/c-leaving: it was being deleted and its node is lost",
+	)
 }
 
 // A new node is registered at its first heartbeat; one that is never heard is not Ready, then unknown.
@@ -243,7 +317,9 @@ func TestWill(t *testing.T) {
 		t.Errorf("while suspect: %v", got)
 	}
 	r.heard("n1")
-	wantLines(t, r.Settle(), "update nodes n1: alive")
+	wantLines(t, r.Settle(),
+		"event Normal NodeConnected node n1: Node n1 has returned in time",
+		"update nodes n1: alive")
 	if c := resource.NodeCondition(r.node("n1"), resource.ConditionSuspect); c.Status != corev1.ConditionFalse {
 		t.Errorf("%+v", c)
 	}
@@ -441,6 +517,73 @@ func TestTolerationSeconds(t *testing.T) {
 		t.Error("not evicted")
 	}
 }
+
+// Of the tolerations of a taint the first decides, and of the taints the one that is borne for the shortest time, as in
+// Kubernetes (k8s.io/component-helpers, GetMatchingTolerations; tainteviction, getMinTolerationTime). That it
+// waits, and until when, is said when that changes.
+func TestWhichTolerationCounts(t *testing.T) {
+	bears := func(seconds int64, keys ...string) (out []corev1.Toleration) {
+		for _, key := range keys {
+			out = append(out, corev1.Toleration{Key: key, Operator: corev1.TolerationOpExists, TolerationSeconds: &seconds})
+			if seconds < 0 {
+				out[len(out)-1].TolerationSeconds = nil
+			}
+		}
+		return out
+	}
+	const unreachable = corev1.TaintNodeUnreachable
+	for name, c := range map[string]struct {
+		tolerations []corev1.Toleration
+		stays       time.Duration // after the node was lost; 0: not at all, negative: for good
+	}{
+		"none":                       {nil, 0},
+		"of another taint":           {bears(60, corev1.TaintNodeNotReady), 0},
+		"none of the user's taint":   {bears(60, unreachable), 0},
+		"for good":                   {bears(-1, unreachable, "mine"), -1},
+		"the shorter":                {append(bears(60, unreachable), bears(20, "mine")...), 20 * second},
+		"the first, which is longer": {append(bears(60, unreachable, "mine"), bears(20, unreachable, "mine")...), 60 * second},
+		"less than nothing":          {append(bears(60, "mine"), bears(0, unreachable)...), 0},
+		"everything, for a time":     {bears(30, ""), 30 * second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, "n1", "n2")
+			r.pass(29*second, "n2")
+			p := owned(bound("web node=n1"))
+			p.Spec.Tolerations = c.tolerations
+			r.Put(p)
+			lines := r.pass(second, "n2") // the node is lost, and has the user's taint since then
+			plantest.Update(r.World, resource.Nodes, "", "n1", func(n *corev1.Node) {
+				n.Spec.Taints = append(n.Spec.Taints, corev1.Taint{Key: "mine", Effect: corev1.TaintEffectNoExecute})
+			})
+			lines = append(lines, r.Settle()...)
+			for range 200 {
+				if !r.Has(resource.Pods, "default", "web") {
+					break
+				}
+				lines = append(lines, r.pass(second, "n2")...)
+			}
+			stayed := r.Now.Boot - plantestStart - 90*second
+			switch gone := !r.Has(resource.Pods, "default", "web"); {
+			case gone != (c.stays >= 0):
+				t.Errorf("gone: %v", gone)
+			case gone && stayed != c.stays:
+				t.Errorf("it stayed for %s, want %s", stayed, c.stays)
+			}
+			told := 0
+			for _, line := range lines {
+				if strings.HasPrefix(line, "event Normal PodStays") {
+					told++
+				}
+			}
+			if c.stays != 0 && told == 0 || told > 2 { // once for the one taint, and once for both
+				t.Errorf("told %d times: %v", told, lines)
+			}
+		})
+	}
+}
+
+// plantestStart is the boot clock at the start of a world.
+const plantestStart = time.Hour
 
 // A user's NoExecute taint ends the pods that don't tolerate it, with their grace; cordon and pressure taint.
 func TestTaintsOfLiveNodes(t *testing.T) {

@@ -43,17 +43,14 @@ func (t *task) update(object *corev1.Node) (changed, returned bool) {
 		}
 	}
 	t.suspicion(object)
+	t.pause(object)
+	t.flap(object)
 	t.taint(object)
 	if equality.Semantic.DeepEqual(before, object) {
 		return false, false
 	}
 	t.announce(before, object)
-	return true, !holds(before, corev1.NodeReady) && holds(object, corev1.NodeReady)
-}
-
-func holds(object *corev1.Node, kind corev1.NodeConditionType) bool {
-	c := resource.NodeCondition(object, kind)
-	return c != nil && c.Status == corev1.ConditionTrue
+	return true, !resource.NodeConditionTrue(before, corev1.NodeReady) && resource.NodeConditionTrue(object, corev1.NodeReady)
 }
 
 // suspicion sets the condition Suspect. A node that never was suspect has none.
@@ -67,9 +64,12 @@ func (t *task) suspicion(object *corev1.Node) {
 	if c == nil || c.Status == corev1.ConditionFalse {
 		return
 	}
-	if t.node.state == lost {
+	switch {
+	case t.node.state == lost:
 		t.set(object, resource.ConditionSuspect, corev1.ConditionFalse, "NodeLost", "skerry-agent did not return in time.")
-	} else {
+	case t.blind():
+		t.set(object, resource.ConditionSuspect, corev1.ConditionFalse, "NoBroker", "The master has no broker, so that no node can be heard.")
+	default:
 		t.set(object, resource.ConditionSuspect, corev1.ConditionFalse, "Connected", "skerry-agent has returned.")
 	}
 }
@@ -124,6 +124,9 @@ func (t *task) wanted(object *corev1.Node) (out []corev1.Taint) {
 			add(p.taint, corev1.TaintEffectNoSchedule)
 		}
 	}
+	if effect := t.node.flap.effect; effect != "" {
+		add(resource.TaintFlapping, effect)
+	}
 	return out
 }
 
@@ -131,6 +134,7 @@ func (t *task) wanted(object *corev1.Node) (out []corev1.Taint) {
 func (t *task) taint(object *corev1.Node) {
 	ours := map[string]bool{
 		corev1.TaintNodeUnschedulable: true, corev1.TaintNodeUnreachable: true, corev1.TaintNodeNotReady: true,
+		resource.TaintFlapping: true,
 	}
 	for _, p := range pressures {
 		ours[p.taint] = true
@@ -162,14 +166,50 @@ func (t *task) announce(before, object *corev1.Node) {
 	if resource.NodeCondition(before, corev1.NodeReady) == nil {
 		tell(corev1.EventTypeNormal, "RegisteredNode", "event: Registered Node "+object.Name+" in Controller")
 	}
-	switch was, is := holds(before, corev1.NodeReady), holds(object, corev1.NodeReady); {
+	switch was, is := resource.NodeConditionTrue(before, corev1.NodeReady), resource.NodeConditionTrue(object, corev1.NodeReady); {
 	case is && !was:
 		tell(corev1.EventTypeNormal, "NodeReady", "status is now: NodeReady")
 	case was && !is:
 		tell(corev1.EventTypeNormal, "NodeNotReady", "status is now: NodeNotReady")
 	}
-	if holds(object, resource.ConditionSuspect) && !holds(before, resource.ConditionSuspect) {
-		tell(corev1.EventTypeWarning, "NodeSuspect", "lost its connection and is given "+t.config.SuspectTimeout.String()+" to return")
+	t.announceMore(before, object, tell)
+}
+
+// announceMore is announce for the conditions beside Ready.
+func (t *task) announceMore(before, object *corev1.Node, tell func(kind, reason, message string)) {
+	rises := func(kind corev1.NodeConditionType) bool {
+		return resource.NodeConditionTrue(object, kind) && !resource.NodeConditionTrue(before, kind)
+	}
+	falls := func(kind corev1.NodeConditionType) bool {
+		return resource.NodeConditionTrue(before, kind) && !resource.NodeConditionTrue(object, kind)
+	}
+	says := func(kind corev1.NodeConditionType) string { return resource.NodeCondition(object, kind).Message }
+	switch {
+	case rises(resource.ConditionSuspect):
+		tell(corev1.EventTypeWarning, "NodeSuspect",
+			"lost its connection and is given "+t.paced(t.node, t.config.SuspectTimeout).String()+" to return")
+	case falls(resource.ConditionSuspect) && t.blind():
+		tell(corev1.EventTypeNormal, "NodeUnheard", "has its time stopped. "+says(resource.ConditionSuspect))
+	case falls(resource.ConditionSuspect) && t.node.state != lost:
+		tell(corev1.EventTypeNormal, "NodeConnected", "has returned in time")
+	}
+	switch {
+	case rises(resource.ConditionEvictionPaused):
+		tell(corev1.EventTypeWarning, "EvictionsPaused", "is lost and keeps its pods. "+says(resource.ConditionEvictionPaused))
+	case falls(resource.ConditionEvictionPaused):
+		tell(corev1.EventTypeNormal, "EvictionsResumed", "keeps its pods no longer. "+says(resource.ConditionEvictionPaused))
+	}
+	reason := func(object *corev1.Node) string {
+		if c := resource.NodeCondition(object, resource.ConditionFlapping); c != nil {
+			return c.Reason
+		}
+		return ""
+	}
+	switch {
+	case falls(resource.ConditionFlapping):
+		tell(corev1.EventTypeNormal, "NodeStable", "is taken for stable again. "+says(resource.ConditionFlapping))
+	case resource.NodeConditionTrue(object, resource.ConditionFlapping) && reason(before) != reason(object):
+		tell(corev1.EventTypeWarning, "NodeFlapping", "is flapping. "+says(resource.ConditionFlapping))
 	}
 }
 

@@ -41,6 +41,7 @@ type Controller struct {
 	byUID       map[types.UID]change.Key
 	dirty       map[change.Key]bool
 	timers      map[change.Key]clock.Now // when a pod of a set becomes available
+	held        map[change.Key]bool      // sets that lack pods and wait until others have ended
 }
 
 // set is what the projection holds of a ReplicaSet.
@@ -67,6 +68,7 @@ func (c *Controller) forget() {
 	c.byUID = map[types.UID]change.Key{}
 	c.dirty = map[change.Key]bool{}
 	c.timers = map[change.Key]clock.Now{}
+	c.held = map[change.Key]bool{}
 }
 
 // Name is the planner's name.
@@ -104,6 +106,11 @@ func (c *Controller) observe(e change.Event, starting bool) {
 		c.observeSet(e)
 	case resource.Pods.Kind:
 		before, after := c.pods.observe(e, starting)
+		if before != nil && before.ending() && (after == nil || !after.ending()) {
+			for key := range c.held {
+				c.dirty[key] = true
+			}
+		}
 		if before.sameOrphan(after) {
 			return
 		}
@@ -117,6 +124,7 @@ func (c *Controller) observeSet(e change.Event) {
 	delete(c.sets, e.Key)
 	delete(c.byUID, known.uid)
 	delete(c.timers, e.Key)
+	delete(c.held, e.Key)
 	var object appsv1.ReplicaSet
 	if !e.New.Exists() || object.Unmarshal(e.New.Value) != nil {
 		delete(c.dirty, e.Key)
@@ -186,6 +194,7 @@ func (c *Controller) Plan(view change.View, now clock.Now) ([][]change.Change, c
 			break
 		}
 		delete(c.timers, key)
+		delete(c.held, key)
 		rs, rec, ok := c.read(view, key)
 		if !ok {
 			delete(c.dirty, key)

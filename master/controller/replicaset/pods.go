@@ -16,6 +16,7 @@ import (
 	"github.com/skerry-edge/skerry/master/change"
 	"github.com/skerry-edge/skerry/master/resource"
 	"github.com/skerry-edge/skerry/protocol/clock"
+	shared "github.com/skerry-edge/skerry/protocol/pod"
 )
 
 // pod is what the controller knows of one pod.
@@ -27,6 +28,7 @@ type pod struct {
 	node     string
 	phase    corev1.PodPhase
 	deleting bool
+	single   bool  // it must have ended before another one takes its place
 	created  int64 // Unix seconds
 	restarts int32
 	cost     int32
@@ -41,6 +43,11 @@ type pod struct {
 // active reports whether a pod counts as a replica.
 func (p *pod) active() bool {
 	return !p.deleting && p.phase != corev1.PodSucceeded && p.phase != corev1.PodFailed
+}
+
+// ending reports whether a pod that counts no more may still run, and must have ended before another one runs.
+func (p *pod) ending() bool {
+	return p.single && p.deleting && p.phase != corev1.PodSucceeded && p.phase != corev1.PodFailed
 }
 
 // sameOrphan reports whether a write to a pod that nobody owns matters to no set: a status, mostly.
@@ -109,7 +116,7 @@ func drop[K comparable](index map[K]map[change.Key]*pod, at K, key change.Key) {
 func (s *pods) read(key change.Key, object *corev1.Pod) *pod {
 	p := &pod{
 		key: key, uid: object.UID, labels: s.shared(object.Labels), node: object.Spec.NodeName,
-		phase: object.Status.Phase, deleting: object.DeletionTimestamp != nil,
+		phase: object.Status.Phase, deleting: object.DeletionTimestamp != nil, single: shared.Single(object),
 		created: object.CreationTimestamp.Unix(),
 	}
 	if ref := metav1.GetControllerOfNoCopy(object); ref != nil {

@@ -160,6 +160,37 @@ func TestDeletedPodsDoNotCount(t *testing.T) {
 	}
 }
 
+// A pod that must be single counts until it has ended, also one of another set of the same Deployment.
+func TestSinglePodsCountUntilTheyHaveEnded(t *testing.T) {
+	w := world(t)
+	w.Put(plantest.Node("n1"))
+	sets := []*appsv1.ReplicaSet{plantest.ReplicaSet("web-old 1"), plantest.ReplicaSet("web-new 0")}
+	yes := true
+	for _, rs := range sets {
+		rs.OwnerReferences = []metav1.OwnerReference{{APIVersion: "apps/v1", Kind: "Deployment", Name: "web", UID: "web", Controller: &yes}}
+		rs.Spec.Template.Annotations = map[string]string{resource.PartitionPolicy: resource.PolicyStop}
+		w.Put(rs)
+	}
+	w.Settle()
+	first := list(w)[0]
+	first.Spec.NodeName = "n1"
+	w.Put(plantest.Running(first, metav1.NewTime(w.Now.Wall)))
+	w.Settle()
+	w.Ask(resource.Pods, "default", first.Name)
+	w.Settle()
+	plantest.Update(w, resource.ReplicaSets, "default", "web-old", func(rs *appsv1.ReplicaSet) { *rs.Spec.Replicas = 0 })
+	plantest.Update(w, resource.ReplicaSets, "default", "web-new", func(rs *appsv1.ReplicaSet) { *rs.Spec.Replicas = 1 })
+	w.Settle()
+	if pods := list(w); len(pods) != 1 {
+		t.Errorf("%d pods while one ends", len(pods))
+	}
+	w.Delete(resource.Pods, "default", first.Name)
+	w.Settle()
+	if pods := list(w); len(pods) != 1 || pods[0].DeletionTimestamp != nil {
+		t.Errorf("pods %v once it has ended", pods)
+	}
+}
+
 // Scaling down marks pods that run, for their agents to end them.
 func TestScalingDownIsGraceful(t *testing.T) {
 	w := world(t)

@@ -39,7 +39,12 @@ func (s *sync) run() {
 	active := s.claim()
 	created, deleted, failed := 0, map[*pod]bool{}, false
 	if s.rs.DeletionTimestamp == nil {
-		switch missing := s.wanted() - len(active); {
+		missing := s.wanted() - len(active)
+		if ending := s.ending(); missing > 0 && ending > 0 {
+			s.held[s.rec.Key] = true
+			missing = max(0, missing-ending)
+		}
+		switch {
 		case missing > 0:
 			home, namespace := s.home()
 			why := s.forbidden(namespace)
@@ -64,6 +69,19 @@ func (s *sync) run() {
 	}
 	s.status(left, created, failed)
 	s.flush()
+}
+
+// ending is how many pods, of this set and of the others of its Deployment, must have ended before as many new ones run.
+func (s *sync) ending() (n int) {
+	if s.rs.Spec.Template.Annotations[resource.PartitionPolicy] != resource.PolicyStop {
+		return 0
+	}
+	for _, p := range s.related() {
+		if p.ending() {
+			n++
+		}
+	}
+	return n
 }
 
 func (s *sync) wanted() int {

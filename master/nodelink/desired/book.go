@@ -40,6 +40,10 @@ type podEntry struct {
 type entry struct {
 	serial uint64
 	digest message.Digest
+	// metered says whether the document has the pace of a metered link; unmetered is the serial from which on the
+	// documents have not.
+	metered   bool
+	unmetered uint64
 }
 
 // Head is a document without its content. A zero Position means that none was written in this epoch.
@@ -105,15 +109,15 @@ func (b *Book) Observe(e change.Event) error {
 			b.touch(node)
 		}
 	case resource.Nodes.Kind:
-		subnet, err := subnetOf(e.New)
+		facts, err := factsOf(e.New)
 		if err != nil {
 			return err
 		}
-		before, err := subnetOf(e.Old)
+		before, err := factsOf(e.Old)
 		if err != nil {
 			return err
 		}
-		if e.Old.Exists() != e.New.Exists() || subnet != before {
+		if e.Old.Exists() != e.New.Exists() || facts != before {
 			b.touch(e.Key.Name)
 		}
 	}
@@ -208,14 +212,15 @@ func (b *Book) Update(view change.View, node string, force bool) (doc message.De
 }
 
 func (b *Book) write(view change.View, node string, force bool) (doc message.Desired, send bool, err error) {
-	content, err := b.content(view, node)
+	content, facts, err := b.content(view, node)
 	if err != nil {
 		return message.Desired{}, false, err
 	}
 	encoded := message.Encode(content)
 	digest := message.DigestOf(encoded)
 	position := b.Head(node).Position
-	if old, ok := b.nodes[node]; ok && old.digest == digest {
+	old, ok := b.nodes[node]
+	if ok && old.digest == digest {
 		if !force {
 			return message.Desired{}, false, nil
 		}
@@ -225,30 +230,41 @@ func (b *Book) write(view change.View, node string, force bool) (doc message.Des
 	if doc, err = b.packer.Pack(position, encoded); err != nil {
 		return message.Desired{}, false, err
 	}
-	b.nodes[node] = entry{serial: position.Serial, digest: digest}
+	next := entry{serial: position.Serial, digest: digest, metered: facts.metered, unmetered: old.unmetered}
+	if !ok || old.metered {
+		next.unmetered = position.Serial
+	}
+	b.nodes[node] = next
 	return doc, true, nil
 }
 
+// Unmetered reports whether a node that has applied a document knows that its link is not metered.
+func (b *Book) Unmetered(node string, applied message.Position) bool {
+	e, ok := b.nodes[node]
+	return ok && !e.metered && applied.Epoch == b.epoch && applied.Serial >= e.unmetered
+}
+
 // content is what a node shall run, sorted.
-func (b *Book) content(view change.View, node string) (message.Content, error) {
-	content := message.Content{Settings: b.settings}
+func (b *Book) content(view change.View, node string) (message.Content, nodeFacts, error) {
 	rec, exists := view.Get(resource.Nodes.Key("", node))
 	if !exists {
-		return content, nil
+		return message.Content{Settings: b.settings}, nodeFacts{}, nil
 	}
-	var err error
-	if content.Settings.PodCIDR, err = subnetOf(rec); err != nil {
-		return content, err
+	facts, err := factsOf(rec)
+	if err != nil {
+		return message.Content{}, facts, err
 	}
+	content := message.Content{Settings: Paced(b.settings, facts.metered)}
+	content.Settings.PodCIDR = facts.subnet
 	configs := map[change.Key]bool{}
 	for rec := range view.Indexed(resource.Pods.Kind, "spec.nodeName", node) {
 		pod, err := resource.As[*corev1.Pod](resource.Pods, rec)
 		if err != nil {
-			return content, err
+			return content, facts, err
 		}
 		encoded, err := resource.Encode(podForNode(pod))
 		if err != nil {
-			return content, err
+			return content, facts, err
 		}
 		content.Pods = append(content.Pods, encoded)
 		maps.Copy(configs, configsOf(pod))
@@ -266,10 +282,10 @@ func (b *Book) content(view change.View, node string) (message.Content, error) {
 			continue // the node reports that it is missing; creating it touches the node
 		}
 		if err := addConfig(&content, rec); err != nil {
-			return content, err
+			return content, facts, err
 		}
 	}
-	return content, nil
+	return content, facts, nil
 }
 
 // addConfig adds what containers can see of a ConfigMap or Secret.

@@ -220,6 +220,51 @@ func TestTooBigKeepsTheLast(t *testing.T) {
 	}
 }
 
+// The label of a metered link doubles the times in a node's document. A node knows that it is gone when it has applied
+// a document that was written without it, in this epoch.
+func TestMeteredLinks(t *testing.T) {
+	s := newState(t)
+	label := func(link string) {
+		n := &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "n1", Labels: map[string]string{resource.LabelLink: link}}}
+		s.put(resource.Nodes, n)
+	}
+	update := func() (message.Position, uint32) {
+		t.Helper()
+		s.sends()
+		content, _, err := s.book.content(s.store.View(), "n1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.book.Head("n1").Position, content.Settings.HeartbeatMillis
+	}
+	knows := func(what string, p message.Position, want bool) {
+		t.Helper()
+		if got := s.book.Unmetered("n1", p); got != want {
+			t.Errorf("%s: %v", what, got)
+		}
+	}
+	usual, millis := update()
+	if millis != 1000 {
+		t.Errorf("without the label: %d ms", millis)
+	}
+	knows("without the label", usual, true)
+	label(resource.LinkMetered)
+	slow, millis := update()
+	if millis != 2000 || !usual.Less(slow) {
+		t.Errorf("with the label: %d ms, %s after %s", millis, slow, usual)
+	}
+	knows("with the label", slow, false)
+	label("good")
+	knows("before the document is written", slow, false)
+	again, _ := update()
+	knows("the document before", slow, false)
+	knows("the one before that", usual, false)
+	knows("the document without it", again, true)
+	again.Epoch.Start++
+	knows("of another epoch", again, false)
+	knows("nothing applied", message.Position{}, false)
+}
+
 // The masters' brokers are part of what each node is told, and a change of them is a new document for each.
 func TestBrokersAreTold(t *testing.T) {
 	s := newState(t)

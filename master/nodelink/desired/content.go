@@ -32,16 +32,30 @@ func podForNode(pod *corev1.Pod) *corev1.Pod {
 	return out
 }
 
-// subnetOf is the subnet of a node's pods; empty when it has none yet, or does not exist.
-func subnetOf(rec change.Record) (string, error) {
+// nodeFacts are what a node's settings follow from.
+type nodeFacts struct {
+	subnet  string // of its pods; empty when it has none yet, or does not exist
+	metered bool
+}
+
+func factsOf(rec change.Record) (nodeFacts, error) {
 	if !rec.Exists() {
-		return "", nil
+		return nodeFacts{}, nil
 	}
 	node, err := resource.As[*corev1.Node](resource.Nodes, rec)
 	if err != nil {
-		return "", err
+		return nodeFacts{}, err
 	}
-	return node.Spec.PodCIDR, nil
+	return nodeFacts{subnet: node.Spec.PodCIDR, metered: resource.Metered(node.Labels)}, nil
+}
+
+// Paced are the settings of a node whose link is metered or not.
+func Paced(s message.Settings, metered bool) message.Settings {
+	if metered {
+		s.HeartbeatMillis *= resource.MeteredPace
+		s.TimeoutMillis *= resource.MeteredPace
+	}
+	return s
 }
 
 // configMapForNode is the part of a ConfigMap that containers can see.

@@ -44,11 +44,20 @@ type Current struct {
 // Report is for the store.
 type Report struct{ Status message.Status }
 
-// Heard says that the node lives; Readings is nil when the message had none.
-type Heard struct{ Readings *message.Readings }
+// Heard says that the node lives. Only a heartbeat has Readings and says what the node has Applied.
+type Heard struct {
+	Readings *message.Readings
+	Applied  message.Position
+}
 
 // Offline says that the will of the node's connection arrived.
 type Offline struct{}
+
+// Asked says that the node asks for a permit, in the heartbeat that Heard belongs to.
+type Asked struct{ Ask uint64 }
+
+// Released says that nothing is left of these pods on the node, and that it will start none of them again by itself.
+type Released struct{ Pods []string }
 
 // Frame is for a stream.
 type Frame struct{ Data []byte }
@@ -111,6 +120,8 @@ func (e Heard) String() string {
 }
 
 func (Offline) String() string     { return "offline" }
+func (e Asked) String() string     { return fmt.Sprintf("asks for a permit at %d ms", e.Ask) }
+func (e Released) String() string  { return fmt.Sprintf("has released %d pods", len(e.Pods)) }
 func (e Frame) String() string     { return fmt.Sprintf("frame of %d bytes", len(e.Data)) }
 func (e Outranked) String() string { return fmt.Sprintf("outranked by epoch %s", e.Epoch) }
 func (e Refused) String() string   { return "refused: " + e.Reason }

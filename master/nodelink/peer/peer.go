@@ -23,6 +23,7 @@ const repeatGap = time.Second
 // Peer is what the master knows of one node's conversation. The zero value knows nothing.
 type Peer struct {
 	current seal.Run // zero: none has proven to be current
+	boot    string   // its boot id
 	heard   clock.Now
 	window  seal.Window
 	pending []pending
@@ -47,9 +48,11 @@ type question struct {
 // pending is a challenge given out and not yet echoed.
 type pending struct {
 	run       seal.Run
+	boot      string // as its hello says
 	echo      uint64 // the hello's challenge
 	challenge uint64
 	heard     uint64 // the highest number that came from the run meanwhile, and was refused
+	passed    bool   // the run has echoed another one: it won't take this one's welcome any more
 }
 
 type connection struct {
@@ -79,6 +82,9 @@ type Facts struct {
 
 // Run is the node's current run; zero when none has proven to be.
 func (p *Peer) Run() seal.Run { return p.current }
+
+// Boot is the boot id of the machine that the current run is on.
+func (p *Peer) Boot() string { return p.boot }
 
 // Knows reports whether the run is current or may prove to be. What another one sends needs no opening, unless it
 // is a hello or a presence mark.
@@ -146,15 +152,24 @@ func (p *Peer) hello(now clock.Now, in Input, m message.Hello, facts Facts) []Ef
 		return []Effect{Refused{Repeated}}
 	}
 	var effects []Effect
-	if facts.Epoch.Less(m.Highest) {
+	switch {
+	case facts.Epoch.Less(m.Highest):
 		effects = append(effects, Outranked{m.Highest})
+	case m.Stored.Serial == 0 || m.Stored.Epoch != facts.Epoch:
+	case facts.Desired.Less(m.Stored), facts.Desired == m.Stored && facts.Digest != m.Digest:
+		// Another master has led in an epoch of this number, after the backup that this one was restored from. The node
+		// would take a document for what it has already that is numbered the same.
+		effects = append(effects, Outranked{m.Stored.Epoch})
 	}
-	if m.Highest.Less(facts.Epoch) {
+	challenge, repeated := p.challenge(in, m)
+	if repeated || m.Highest.Less(facts.Epoch) {
+		// A node that knows the epoch may still not know who leads, and then no welcome counts: its agent is new, and the
+		// broker has lost the announcement.
 		effects = append(effects, Announce{})
 	}
 	effects = append(effects, Welcome{message.Welcome{
 		Echo:      m.Challenge,
-		Challenge: p.challenge(in, m.Challenge),
+		Challenge: challenge,
 		Desired:   facts.Desired,
 		Digest:    facts.Digest,
 		Settings:  facts.Settings,
@@ -165,26 +180,29 @@ func (p *Peer) hello(now clock.Now, in Input, m message.Hello, facts Facts) []Ef
 	return effects
 }
 
-// challenge is the one that waits for this hello already, or a new one.
-func (p *Peer) challenge(in Input, echo uint64) uint64 {
+// challenge is the one that waits for this hello already, which is then a repeated one, or a new one.
+func (p *Peer) challenge(in Input, m message.Hello) (challenge uint64, repeated bool) {
 	for _, c := range p.pending {
-		if c.run == in.Envelope.Sender && c.echo == echo {
-			return c.challenge
+		if c.run == in.Envelope.Sender && c.echo == m.Challenge {
+			return c.challenge, true
 		}
 	}
 	if len(p.pending) == maxPending {
 		p.pending = append(p.pending[:0], p.pending[1:]...)
 	}
-	p.pending = append(p.pending, pending{run: in.Envelope.Sender, echo: echo, challenge: in.Challenge})
-	return in.Challenge
+	p.pending = append(p.pending, pending{run: in.Envelope.Sender, boot: m.BootID, echo: m.Challenge, challenge: in.Challenge})
+	return in.Challenge, false
 }
 
 // report takes in a status. A complete one that echoes a pending challenge makes its run the current one.
 func (p *Peer) report(now clock.Now, in Input, m message.Status, facts Facts) []Effect {
-	if heard, ok := p.proves(in.Envelope.Sender, m); ok {
-		effects := p.makeCurrent(in, max(heard, in.Envelope.Sequence))
+	if proven, ok := p.proves(in.Envelope.Sender, m); ok {
+		effects := p.makeCurrent(in, proven)
 		p.heard, p.status = now, m.Digest
 		return append(effects, Heard{}, Report{Status: m})
+	}
+	if m.Complete && in.Envelope.Sender != p.current {
+		p.pass(in.Envelope.Sender)
 	}
 	return p.fromCurrent(now, in, facts, func() []Effect {
 		var effects []Effect
@@ -202,19 +220,28 @@ func (p *Peer) report(now clock.Now, in Input, m message.Status, facts Facts) []
 	})
 }
 
-// proves spends the pending challenge of the run that a complete status echoes, and returns the highest number that was refused while it waited.
-func (p *Peer) proves(run seal.Run, m message.Status) (heard uint64, ok bool) {
+// proves spends the pending challenge of the run that a complete status echoes.
+func (p *Peer) proves(run seal.Run, m message.Status) (pending, bool) {
 	for i, c := range p.pending {
 		if m.Complete && c.run == run && c.challenge == m.Echo {
 			p.pending = append(p.pending[:i], p.pending[i+1:]...)
-			return c.heard, true
+			return c, true
 		}
 	}
-	return 0, false
+	return pending{}, false
 }
 
-// makeCurrent makes a run the node's; what was heard of it before, up to a number, counts as seen.
-func (p *Peer) makeCurrent(in Input, heard uint64) []Effect {
+// pass notes that a run has echoed a challenge that is not known here, or no longer.
+func (p *Peer) pass(run seal.Run) {
+	for i := range p.pending {
+		if p.pending[i].run == run {
+			p.pending[i].passed = true
+		}
+	}
+}
+
+// makeCurrent makes a run the node's; what was heard of it while its challenge waited counts as seen.
+func (p *Peer) makeCurrent(in Input, proven pending) []Effect {
 	e := in.Envelope
 	if e.Sender == p.current && !in.Next {
 		p.window.Accept(protocol.Status, e)
@@ -227,8 +254,8 @@ func (p *Peer) makeCurrent(in Input, heard uint64) []Effect {
 		}
 		p.earlier = append(p.earlier, p.current)
 	}
-	p.current = e.Sender
-	p.window.ResetAt(e.Sender, heard)
+	p.current, p.boot = e.Sender, proven.boot
+	p.window.ResetAt(e.Sender, max(proven.heard, e.Sequence))
 	return []Effect{Current{Run: e.Sender, Duplicate: duplicate}}
 }
 
@@ -251,12 +278,15 @@ func (p *Peer) presence(in Input, m message.Presence) []Effect {
 }
 
 func (p *Peer) beat(now clock.Now, in Input, m message.Heartbeat, facts Facts) []Effect {
-	effects := []Effect{Heard{Readings: &m.Readings}}
+	effects := []Effect{Heard{Readings: &m.Readings, Applied: m.Applied}}
 	switch {
 	case m.Status != p.status || p.status.IsZero():
 		effects = append(effects, p.ask(now, facts, message.Resync{Status: true}, "the status digest differs")...)
 	case in.Next:
 		effects = append(effects, p.ask(now, facts, message.Resync{Status: true}, "the next key is not in force")...)
+	}
+	if m.Ask != 0 {
+		effects = append(effects, Asked{Ask: m.Ask})
 	}
 	if facts.Rotate && !in.Next && p.mayAsk(now, facts, question{key: true}) {
 		effects = append(effects, Rotate{})
@@ -277,6 +307,9 @@ func (p *Peer) response(now clock.Now, in Input, m message.Response, facts Facts
 	}
 	if m.NextKey != nil && !in.Next && p.mayKeep(now, facts, m.NextKey.Key) { // one key after the other
 		effects = append(effects, KeepKey{m.NextKey.Key})
+	}
+	if m.Released != nil {
+		effects = append(effects, Released{Pods: m.Released.Pods})
 	}
 	if m.Frame != nil {
 		effects = append(effects, Frame{m.Frame})
@@ -309,7 +342,7 @@ func (p *Peer) askUnknown(now clock.Now, run seal.Run, facts Facts) []Effect {
 		return nil
 	}
 	for _, c := range p.pending {
-		if c.run == run {
+		if c.run == run && !c.passed {
 			return p.ask(now, facts, message.Resync{Status: true}, "the run has not echoed its challenge")
 		}
 	}

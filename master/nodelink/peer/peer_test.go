@@ -119,6 +119,20 @@ func (s *script) join(r seal.Run) *script { return s.hello(r, 0xa).complete(r, 0
 // read as prose; -update writes them.
 func TestScenarios(t *testing.T) {
 	scenarios := map[string]func(*script){
+		"challenge_forgotten": func(s *script) {
+			s.say("a run has its challenge; recorded hellos of others drive that out, and its own, again, has another one")
+			s.hello(run(5), 0xa)
+			given := s.challenge
+			for n := uint32(1); n < 5; n++ {
+				s.hello(run(n), uint64(n))
+			}
+			s.hello(run(5), 0xa)
+			s.say("what it was given first is worth nothing; when it echoes nothing else it has to say hello")
+			for range 3 {
+				s.beat(run(5), first).complete(run(5), s.challenge-given, first).wait(10 * time.Second)
+			}
+			s.hello(run(5), 0xb).complete(run(5), 0, first)
+		},
 		"join": func(s *script) {
 			s.say("a run that is not known is asked to say hello, and nothing else happens")
 			s.beat(run(1), first)
@@ -163,6 +177,21 @@ func TestScenarios(t *testing.T) {
 			s.wait(10*time.Second).from(run(1), protocol.Beat, message.Heartbeat{
 				Applied: message.Position{Epoch: message.Epoch{Term: 9}, Serial: 1}, Status: first,
 			})
+		},
+		"epoch_of_another_master": func(s *script) {
+			hello := func(serial uint64, content string) {
+				s.wait(time.Minute).from(run(1), protocol.Hello, message.Hello{Challenge: 0xa, Digest: digest(content), Highest: epoch,
+					Stored: message.Position{Epoch: epoch, Serial: serial}})
+			}
+			s.say("the node has what the master has")
+			hello(3, "content")
+			s.say("it has an older document of this epoch, and none with a number")
+			hello(2, "older")
+			hello(0, "none")
+			s.say("it has one of the same number that this master has not written, as after a restored backup")
+			hello(3, "another")
+			s.say("it has one of a higher number")
+			hello(4, "another")
 		},
 		"replay": func(s *script) {
 			s.say("sequences 1 and 2 are the hello and the status that proves run 1")
@@ -263,6 +292,20 @@ func TestScenarios(t *testing.T) {
 			s.at(run(1), 2, protocol.Status, message.Status{Complete: true, Echo: 0x101, Digest: first})
 			s.at(run(1), 3, protocol.Beat, message.Heartbeat{Status: first})
 			s.at(run(1), 4, protocol.Beat, message.Heartbeat{Status: first, Applied: s.facts.Desired})
+		},
+		"proof_forgotten": func(s *script) {
+			s.say("run 1 is welcomed, and its challenge is forgotten before the proof arrives; its hello comes once more and gets another one")
+			s.from(run(1), protocol.Hello, message.Hello{Challenge: 0xa, Digest: s.facts.Digest, Highest: epoch})
+			s.peer = Peer{}
+			s.from(run(1), protocol.Hello, message.Hello{Challenge: 0xa, Digest: s.facts.Digest, Highest: epoch})
+			s.say("the node has been answered and takes no second welcome: asked for its status it would echo the old challenge for ever")
+			s.from(run(1), protocol.Status, message.Status{Complete: true, Echo: 0x101, Digest: first})
+			s.say("so it says hello anew, and proves itself")
+			s.hello(run(1), 0xb).complete(run(1), 0, first)
+		},
+		"hello_repeated": func(s *script) {
+			s.say("a node that knows the epoch and has no announcement takes no welcome; that it repeats its hello shows it")
+			s.hello(run(1), 0xa).wait(5*time.Second).hello(run(1), 0xa)
 		},
 		"hello_replayed": func(s *script) {
 			s.join(run(1)).say("the very hello once more, and one that was overtaken")

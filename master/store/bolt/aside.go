@@ -11,7 +11,7 @@ import (
 
 // The files of a data directory.
 const (
-	stateFile    = "state.db"
+	StateFile    = "state.db"
 	snapshotFile = "snapshot.db"
 	epochFile    = "epoch"
 	asideSuffix  = ".new" // what a file is called until it is whole

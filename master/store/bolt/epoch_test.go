@@ -8,7 +8,7 @@ import (
 	"github.com/skerry-edge/skerry/master/change"
 )
 
-// Who restores a backup writes a higher epoch into the file, by hand: the next start goes on from there.
+// Who restores a backup writes a higher epoch into the file: the next start goes on from there.
 func TestAnEpochWrittenByHandCounts(t *testing.T) {
 	held := change.Epoch{Start: 9}
 	for text, want := range map[string]change.Epoch{

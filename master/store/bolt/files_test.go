@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -38,7 +39,7 @@ func TestDamage(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := source.config.Dir
-	whole, err := os.ReadFile(filepath.Join(dir, stateFile))
+	whole, err := os.ReadFile(filepath.Join(dir, StateFile))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +67,7 @@ func TestDamage(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if err := os.WriteFile(filepath.Join(copied, stateFile), damaged, 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(copied, StateFile), damaged, 0o600); err != nil {
 				t.Fatal(err)
 			}
 			s, report := mustOpen(t, Config{Dir: copied})
@@ -110,7 +111,7 @@ func fill(t *testing.T, s *Store, prefix string) {
 
 func TestACorruptFileWithoutASnapshotIsLeftAlone(t *testing.T) {
 	dir := t.TempDir()
-	path := filepath.Join(dir, stateFile)
+	path := filepath.Join(dir, StateFile)
 	if err := os.WriteFile(path, make([]byte, 9000), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -142,7 +143,7 @@ func TestAMissingFileBesideASnapshotIsRestored(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := s.config.Dir
-	for _, lost := range [][]string{{stateFile}, {stateFile, epochFile}} {
+	for _, lost := range [][]string{{StateFile}, {StateFile, epochFile}} {
 		for _, file := range lost {
 			if err := os.Remove(filepath.Join(dir, file)); err != nil {
 				t.Fatal(err)
@@ -173,9 +174,32 @@ func TestAFormatOfTheFutureIsRefused(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
+	path := filepath.Join(s.config.Dir, StateFile)
+	before, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
 	_, report, err := Open(s.config)
-	if err == nil || errors.Is(err, errCorrupt) || report != (Report{}) || !strings.Contains(err.Error(), "format [3]") {
+	if err == nil || errors.Is(err, errCorrupt) || report != (Report{}) || !strings.Contains(err.Error(), path) ||
+		!strings.Contains(err.Error(), "format [3] is not known here: use the skerry-master that wrote it, or a newer one") {
 		t.Fatalf("got %v, %+v", err, report)
+	}
+	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("the file was changed: %v", err)
+	}
+
+	// Nor does it take the place of a file that is corrupt: who goes back to an older skerry-master must not lose both.
+	if err := os.Rename(path, filepath.Join(s.config.Dir, snapshotFile)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, before[:4096], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err = Open(s.config); err == nil || !strings.Contains(err.Error(), "format [3] is not known here") || !strings.Contains(err.Error(), "nothing was changed") {
+		t.Errorf("as a snapshot: %v", err)
+	}
+	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(before[:4096], after) {
+		t.Errorf("the corrupt file was changed: %v", err)
 	}
 }
 
@@ -193,7 +217,7 @@ func TestAFileThatIsMostlyFreeIsCompactedAtStart(t *testing.T) {
 	}
 	before := list(s)
 	size := func() int64 {
-		info, err := os.Stat(filepath.Join(s.config.Dir, stateFile))
+		info, err := os.Stat(filepath.Join(s.config.Dir, StateFile))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -218,24 +242,50 @@ func TestAFileThatIsMostlyFreeIsCompactedAtStart(t *testing.T) {
 	}
 }
 
-func TestSnapshotIsACopyOfTheStore(t *testing.T) {
+// readCopy is the content of a copy.
+func readCopy(t *testing.T, s *Store) []byte {
+	t.Helper()
+	c, err := s.Copy()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	copied, err := io.ReadAll(c)
+	if err != nil || c.Size != int64(len(copied)) || c.Epoch != s.Epoch() {
+		t.Fatalf("%d bytes of %d, epoch %s, %v", len(copied), c.Size, c.Epoch, err)
+	}
+	return copied
+}
+
+func TestACopyIsTheStoreAsItWas(t *testing.T) {
 	s, _ := mustOpen(t, Config{Dir: t.TempDir()})
 	write(t, s, key("a"), "1")
 	if err := s.SetMeta("ca", []byte("secret")); err != nil {
 		t.Fatal(err)
 	}
-	var copied bytes.Buffer
-	if err := s.Snapshot(&copied); err != nil {
+	c, err := s.Copy()
+	if err != nil {
+		t.Fatal(err)
+	}
+	rev := write(t, s, key("later"), "1") // goes on meanwhile, and is not in it
+	copied, err := io.ReadAll(c)
+	if err != nil || c.Size != int64(len(copied)) || c.Epoch != s.Epoch() || c.Rev >= rev {
+		t.Fatalf("%d bytes of %d, epoch %s, revision %s, %v", len(copied), c.Size, c.Epoch, c.Rev, err)
+	}
+	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, stateFile), copied.Bytes(), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, StateFile), copied, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := copyFile(keyFile(s.config.Dir), keyFile(dir)); err != nil {
 		t.Fatal(err)
 	}
 	other, report := mustOpen(t, Config{Dir: dir})
+	if _, err := s.Commit(t.Context(), []change.Change{{Key: key("later"), Base: change.Any}}); err != nil {
+		t.Fatal(err)
+	}
 	if report != (Report{}) || !cmp.Equal(list(s), list(other)) {
 		t.Fatalf("%+v: %v", report, list(other))
 	}

@@ -102,3 +102,30 @@ func TestABatchOnAFullDiskIsTakenApart(t *testing.T) {
 		t.Errorf("%v", list(s))
 	}
 }
+
+// A copy takes no room that the store needs for itself, and leaves nothing when it has none.
+func TestACopyLeavesRoom(t *testing.T) {
+	dir := fulldisk.Mount(t, 4<<20)
+	s, _ := mustOpen(t, Config{Dir: dir})
+	write(t, s, key("large"), strings.Repeat("x", 900<<10))
+	free, err := ballast.Free(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	others := free - int64(len(readCopy(t, s))) - s.ballast.Bytes()/2 // the copy itself would fit
+	if err := os.WriteFile(filepath.Join(dir, "others"), make([]byte, others), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Copy()
+	if !errors.Is(err, store.ErrFull) || !strings.Contains(err.Error(), "are for other writes") {
+		t.Fatalf("the copy: %v", err)
+	}
+	if left, err := filepath.Glob(filepath.Join(dir, "*"+asideSuffix)); left != nil || err != nil {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+	write(t, s, key("small"), "1")
+	if err := os.Remove(filepath.Join(dir, "others")); err != nil {
+		t.Fatal(err)
+	}
+	readCopy(t, s)
+}

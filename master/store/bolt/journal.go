@@ -16,11 +16,13 @@ import (
 // entry an object, in the transaction that writes it. It grows with the objects, not with the writes, however long the
 // other store is away.
 //
-//	kind 00 namespace 00 name → crc 4, replaced 8, newest 8, flags 1
+//	kind 00 namespace 00 name → crc 4, replaced 8, newest 8, flags 1, then, where a user wrote it: time 8, reason
 const (
 	entrySize  = revSize + revSize + 1
 	userFlag   = 1
 	unsureFlag = 2
+
+	maxBy = 200 // bytes of the reason
 )
 
 func journalKey(k change.Key) []byte {
@@ -37,22 +39,27 @@ func putEntry(b *bbolt.Bucket, e store.Entry) error {
 		flags[0] |= unsureFlag
 	}
 	content := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, uint64(e.Replaced)), uint64(e.Newest))
-	return b.Put(key, seal(key, content, flags))
+	said := append(binary.BigEndian.AppendUint64(nil, uint64(e.At)), e.By[:min(len(e.By), maxBy)]...)
+	return b.Put(key, seal(key, content, flags, said))
 }
 
 func parseEntry(key, stored []byte) (store.Entry, error) {
 	content, sound := unseal(key, stored)
 	parts := bytes.SplitN(key, []byte{0}, 3)
-	if !sound || len(content) != entrySize || len(parts) != 3 {
+	if !sound || len(content) < entrySize || len(parts) != 3 {
 		return store.Entry{}, fmt.Errorf("%w: entry %q of the journal has changed by itself", errCorrupt, key)
 	}
-	return store.Entry{
+	e := store.Entry{
 		Key:      change.Key{Kind: change.Kind(parts[0]), Namespace: string(parts[1]), Name: string(parts[2])},
 		Replaced: change.Rev(binary.BigEndian.Uint64(content)),
 		Newest:   change.Rev(binary.BigEndian.Uint64(content[revSize:])),
 		User:     content[2*revSize]&userFlag != 0,
 		Unsure:   content[2*revSize]&unsureFlag != 0,
-	}, nil
+	}
+	if said := content[entrySize:]; len(said) >= revSize {
+		e.At, e.By = int64(binary.BigEndian.Uint64(said)), string(said[revSize:])
+	}
+	return e, nil
 }
 
 // eachEntry yields the journal as it is stored.
@@ -79,7 +86,12 @@ func (s *Store) journal(tx *bbolt.Tx, batch store.Batch, unsure bool) error {
 				}
 			}
 			entry.Newest, entry.Unsure = e.Rev, entry.Unsure || unsure
-			entry.User = entry.User || s.config.UserWrite == nil || s.config.UserWrite(e)
+			if s.config.UserWrite == nil || s.config.UserWrite(e) {
+				entry.User, entry.By = true, commit.Reason
+				if s.config.Clock != nil {
+					entry.At = s.config.Clock().Wall.Unix()
+				}
+			}
 			if err := putEntry(b, entry); err != nil {
 				return err
 			}

@@ -107,7 +107,7 @@ func open(config Config) (*Store, Report, error) {
 	if err != nil {
 		config.Logger.Warn().Err(err).Msg("no room is reserved for the store, should the disk become full")
 	}
-	path := filepath.Join(config.Dir, stateFile)
+	path := filepath.Join(config.Dir, StateFile)
 	sealed, err := loadSealing(config)
 	if err != nil {
 		return nil, Report{}, err
@@ -203,7 +203,7 @@ func openSound(config Config, b *ballast.Ballast, path string, sealed sealing) (
 	}
 	if err != nil {
 		return nil, contents{}, report, fmt.Errorf("%w, and there is no good snapshot beside it (%v): "+
-			"nothing was changed; restore a backup, or move %s away to start an empty cluster", problem, err, path)
+			"nothing was changed; restore a backup (edgectl restore), or move %s away to start an empty cluster", problem, err, path)
 	}
 	if errors.Is(problem, errCorrupt) {
 		if report.SetAside, err = setAside(path); err != nil {

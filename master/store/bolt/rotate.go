@@ -18,7 +18,7 @@ func Rotate(config Config) error { return rotate(config, func(string) {}) }
 
 // rotate tells at what comes next, whenever a power cut would find something else than before.
 func rotate(config Config, at func(moment string)) error {
-	path, snapshot := filepath.Join(config.Dir, stateFile), filepath.Join(config.Dir, snapshotFile)
+	path, snapshot := filepath.Join(config.Dir, StateFile), filepath.Join(config.Dir, snapshotFile)
 	if _, err := os.Stat(path); err != nil {
 		return fmt.Errorf("there is no store in %s: %w", config.Dir, err)
 	}

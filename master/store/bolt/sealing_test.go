@@ -82,16 +82,13 @@ func TestSecretsAreInNoFile(t *testing.T) {
 	if _, err := s.Commit(t.Context(), []change.Change{{Key: secret("0"), Base: change.Any}}); err != nil {
 		t.Fatal(err)
 	}
-	var copied bytes.Buffer
-	if err := s.Snapshot(&copied); err != nil {
-		t.Fatal(err)
-	}
+	copied := readCopy(t, s)
 	before := secrets(s)
 	if len(before) != 59 || before["secrets default/7"] == "" {
 		t.Fatalf("%v", before)
 	}
-	if found := filesWith(t, s.config.Dir, hush); found != nil || bytes.Contains(copied.Bytes(), []byte(hush)) {
-		t.Errorf("found in %v, and in the copy: %v", found, bytes.Contains(copied.Bytes(), []byte(hush)))
+	if found := filesWith(t, s.config.Dir, hush); found != nil || bytes.Contains(copied, []byte(hush)) {
+		t.Errorf("found in %v, and in the copy: %v", found, bytes.Contains(copied, []byte(hush)))
 	}
 	if found := filesWith(t, s.config.Dir, "in the open"); len(found) != 2 {
 		t.Errorf("the search finds what is no secret in %v", found)
@@ -200,7 +197,7 @@ func TestWithoutItsKeysTheStoreStaysAsItIs(t *testing.T) {
 					t.Fatal(err)
 				}
 				if corrupt {
-					if err := os.WriteFile(filepath.Join(dir, stateFile), []byte("no database"), 0o600); err != nil {
+					if err := os.WriteFile(filepath.Join(dir, StateFile), []byte("no database"), 0o600); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -278,7 +275,7 @@ func TestRotatingMakesTheOldKeyWorthless(t *testing.T) {
 	if err := Rotate(Config{Dir: dir, Sealed: secretKinds}); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{stateFile, snapshotFile} {
+	for _, name := range []string{StateFile, snapshotFile} {
 		if _, err := load(filepath.Join(dir, name), sealing{ring: old, kinds: secretKinds}, true); !errors.Is(err, keyring.ErrNoKey) {
 			t.Errorf("%s and the old key: %v", name, err)
 		}

@@ -4,13 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"time"
 
 	bbolt "go.etcd.io/bbolt"
 
+	"github.com/skerry-edge/skerry/master/change"
+	"github.com/skerry-edge/skerry/master/store"
+	"github.com/skerry-edge/skerry/protocol/ballast"
 	"github.com/skerry-edge/skerry/protocol/clock"
 )
 
@@ -101,25 +103,64 @@ func (s *Store) Keep() error {
 	})
 }
 
-// Snapshot writes a consistent copy of the whole store to w, secrets included, encrypted as they are: a file that can
-// take the place of state.db, beside the key file. A slow w does not hold up commits.
-func (s *Store) Snapshot(w io.Writer) error {
+// Copy is a consistent copy of the whole store at one revision, secrets included, encrypted as they are: a file that can
+// take the place of state.db, beside the key file. It lies on the disk until it is closed.
+type Copy struct {
+	*os.File
+	Size  int64
+	Epoch change.Epoch
+	Rev   change.Rev
+}
+
+// Copy makes one, and reads it back. Commits go on meanwhile, however slowly it is read then. Errors: ErrFull, ErrClosed.
+func (s *Store) Copy() (*Copy, error) {
+	c, err := s.makeCopy()
+	if err != nil {
+		return nil, fmt.Errorf("copy the store: %w", s.diskError(err))
+	}
+	return c, nil
+}
+
+func (s *Store) makeCopy() (c *Copy, err error) {
+	if err := s.roomForCopy(); err != nil {
+		return nil, err
+	}
 	f, err := os.CreateTemp(s.config.Dir, backupPattern)
 	if err != nil {
-		return fmt.Errorf("take a snapshot: %w", err)
+		return nil, err
 	}
-	defer os.Remove(f.Name())
-	if err := errors.Join(f.Close(), s.copyTo(f.Name())); err != nil {
-		return fmt.Errorf("take a snapshot: %w", err)
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, f.Close())
+		}
+	}()
+	defer os.Remove(f.Name()) // the open file stays until it is closed, and not after a crash
+	if err := s.copyTo(f.Name()); err != nil {
+		return nil, err
 	}
-	if f, err = os.Open(f.Name()); err != nil {
-		return fmt.Errorf("take a snapshot: %w", err)
+	held, err := load(f.Name(), s.sealing, false)
+	if err != nil {
+		return nil, err
 	}
-	defer f.Close()
-	if _, err := io.Copy(w, f); err != nil {
-		return fmt.Errorf("send the snapshot: %w", err)
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
 	}
-	return nil
+	return &Copy{File: f, Size: info.Size(), Epoch: held.epoch, Rev: held.rev}, nil
+}
+
+// roomForCopy keeps a copy from taking the room that commits need meanwhile.
+func (s *Store) roomForCopy() error {
+	var size int64
+	if err := s.db.View(func(tx *bbolt.Tx) error { size = tx.Size(); return nil }); err != nil {
+		return closedError(err)
+	}
+	free, err := ballast.Free(s.config.Dir)
+	if need := size + s.ballast.Bytes(); err == nil && free < need {
+		err = fmt.Errorf("%w: a copy of it takes %d bytes of the disk with %s, %d are free, and %d of them are for other writes",
+			store.ErrFull, size, s.config.Dir, free, s.ballast.Bytes())
+	}
+	return err
 }
 
 func (s *Store) copyTo(path string) error {

@@ -206,7 +206,7 @@ func TestPinnedVerification(t *testing.T) {
 		"ours and theirs, theirs signed": {[]*x509.Certificate{forged.Leaf, theirs.Certificate, ours.Certificate}, "master", false},
 		"a user's certificate":           {[]*x509.Certificate{user.Leaf, ours.Certificate}, "master", false},
 	} {
-		if err := verifyPinned(c.chain, c.host, pin); (err == nil) != c.ok {
+		if err := ca.VerifyPinned(c.chain, c.host, pin); (err == nil) != c.ok {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -227,7 +227,7 @@ func TestFailuresAreExplained(t *testing.T) {
 		"wrong password": {packets.ErrorRefusedBadUsernameOrPassword, "refuses the user name or password"},
 		"not authorised": {packets.ErrorRefusedNotAuthorised, "join again with a new token"},
 		"unknown CA":     {x509.UnknownAuthorityError{}, "unknown authority"},
-		"other cluster":  {errOtherCA, "not signed by this cluster's authority"},
+		"other cluster":  {ca.ErrOther, "not signed by this cluster's authority"},
 		"unknown host":   {&net.DNSError{IsNotFound: true}, "host name is not known"},
 		"silence":        {errNoAnswer, "does not answer"},
 		"end":            {io.EOF, "the connection was closed"},

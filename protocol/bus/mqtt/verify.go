@@ -15,47 +15,19 @@ import (
 	"github.com/eclipse/paho.mqtt.golang/packets"
 
 	"github.com/skerry-edge/skerry/protocol/seal"
+	"github.com/skerry-edge/skerry/protocol/seal/ca"
 )
-
-var errOtherCA = errors.New("its certificate is not signed by this cluster's authority: it belongs to another cluster, or somebody is in between; check the address, or join again with a new token")
 
 // tlsConfig verifies a broker that is reached under this host name or address.
 func tlsConfig(host string, pinned seal.CAHash) *tls.Config {
 	config := &tls.Config{ServerName: host, MinVersion: tls.VersionTLS12}
 	if !pinned.IsZero() {
-		config.InsecureSkipVerify = true // verifyPinned does it
+		config.InsecureSkipVerify = true // VerifyPinned does it
 		config.VerifyConnection = func(state tls.ConnectionState) error {
-			return verifyPinned(state.PeerCertificates, host, pinned)
+			return ca.VerifyPinned(state.PeerCertificates, host, pinned)
 		}
 	}
 	return config
-}
-
-// verifyPinned checks everything that the usual verification does, against an authority that is known by its
-// hash and comes along in the chain, but for the dates: a device without a clock wakes in 1970.
-func verifyPinned(chain []*x509.Certificate, host string, pinned seal.CAHash) error {
-	roots, intermediates := x509.NewCertPool(), x509.NewCertPool()
-	var authority *x509.Certificate
-	for _, c := range chain[min(1, len(chain)):] {
-		if authority == nil && seal.HashCA(c) == pinned {
-			authority = c
-			roots.AddCert(c)
-			continue
-		}
-		intermediates.AddCert(c)
-	}
-	if authority == nil {
-		return errOtherCA
-	}
-	at := chain[0].NotBefore // a moment at which the certificates are valid
-	if authority.NotBefore.After(at) {
-		at = authority.NotBefore
-	}
-	_, err := chain[0].Verify(x509.VerifyOptions{
-		DNSName: host, Roots: roots, Intermediates: intermediates, CurrentTime: at,
-		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	})
-	return err
 }
 
 // refusesAccount reports whether a broker does not accept user or password.

@@ -55,6 +55,13 @@ func (c Cluster) AnotherNode(name, seed string) *Node {
 	return n
 }
 
+// Copy returns what a copy of the node's disk has: the same keys up to now, and others from now on.
+func (n *Node) Copy(seed string) *Node {
+	c := *n
+	c.seed = seed
+	return &c
+}
+
 func (n *Node) make() *ecdh.PrivateKey {
 	n.Made++
 	seed := sha256.Sum256(fmt.Appendf(nil, "node %s %s %d", n.Cluster.Name, n.seed, n.Made))

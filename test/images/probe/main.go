@@ -16,6 +16,7 @@
 //	serve ADDR              answers every HTTP request with a greeting that has the host name
 //	fetch ADDR              prints what an HTTP server there answers and exits 0
 //	heartbeat FILE          appends the time to FILE once a second
+//	pulse DIR UID           appends the time of the boot clock to a file of its own in DIR, every 20 ms; see package pulse
 //	check KIND ARG…         exits 0 if it is as said, else says what it found and exits 1; see check.go
 //
 // It is process 1 of its container, for which the kernel ignores signals without a handler, so it installs
@@ -135,6 +136,11 @@ func run(verb string, args []string, term <-chan os.Signal) error {
 			return fmt.Errorf("heartbeat: to which file?")
 		}
 		return heartbeat(args[0], term)
+	case "pulse":
+		if len(args) != 2 {
+			return fmt.Errorf("pulse: in which directory, and as whom?")
+		}
+		return pulse(args[0], args[1], term)
 	case "check":
 		return check(args)
 	default:

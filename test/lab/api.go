@@ -1,0 +1,134 @@
+package lab
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// API asks a master as the cluster's admin, without a process for each question: many labs can wait for many conditions
+// and leave the processor to those that are to fulfil them. The zero value can't be used.
+type API struct {
+	client *http.Client
+	base   string
+}
+
+// API is available once the master has made its kubeconfig; it goes on to work after restarts of the master.
+func (m *Master) API() (*API, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", filepath.Join(m.DataDir, "admin.kubeconfig"))
+	if err != nil {
+		return nil, fmt.Errorf("read the admin's kubeconfig: %w", err)
+	}
+	config.Dial = m.Host.Dial
+	config.Timeout = 5 * time.Second
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return nil, err
+	}
+	return &API{client: client, base: strings.TrimSuffix(config.Host, "/")}, nil
+}
+
+// Get reads what is at a path. A code other than 200 is an error.
+func (a *API) Get(path string, into any) error {
+	answer, err := a.client.Get(a.base + path)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	data, err := io.ReadAll(answer.Body)
+	if err != nil {
+		return err
+	}
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("GET %s: %s: %s", path, answer.Status, data)
+	}
+	return json.Unmarshal(data, into)
+}
+
+// Pods are those of the namespace default that a label selector selects.
+func (a *API) Pods(selector string) ([]corev1.Pod, error) {
+	var list corev1.PodList
+	err := a.Get("/api/v1/namespaces/default/pods?labelSelector="+strings.ReplaceAll(selector, "=", "%3D"), &list)
+	return list.Items, err
+}
+
+// Nodes are all there are.
+func (a *API) Nodes() ([]corev1.Node, error) {
+	var list corev1.NodeList
+	err := a.Get("/api/v1/nodes", &list)
+	return list.Items, err
+}
+
+// Events are those of all namespaces.
+func (a *API) Events() ([]corev1.Event, error) {
+	var list corev1.EventList
+	err := a.Get("/api/v1/events", &list)
+	return list.Items, err
+}
+
+// Dial connects from the host, to a numeric address.
+func (h *Host) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	type result struct {
+		conn net.Conn
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() {
+		runtime.LockOSThread() // for good: a thread of another network ends with this goroutine
+		conn, err := h.dialHere(ctx, network, address)
+		done <- result{conn, err}
+	}()
+	r := <-done
+	return r.conn, r.err
+}
+
+func (h *Host) dialHere(ctx context.Context, network, address string) (net.Conn, error) {
+	if err := h.enter(); err != nil {
+		return nil, err
+	}
+	return (&net.Dialer{}).DialContext(ctx, network, address)
+}
+
+// Listen listens on the host, at a numeric address.
+func (h *Host) Listen(network, address string) (net.Listener, error) {
+	type result struct {
+		listener net.Listener
+		err      error
+	}
+	done := make(chan result, 1)
+	go func() {
+		runtime.LockOSThread() // as in Dial
+		var r result
+		if r.err = h.enter(); r.err == nil {
+			r.listener, r.err = net.Listen(network, address)
+		}
+		done <- r
+	}()
+	r := <-done
+	return r.listener, r.err
+}
+
+// enter takes the calling thread into the host's network. Sockets that it makes stay there.
+func (h *Host) enter() error {
+	fd, err := unix.Open("/run/netns/"+h.namespace, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return fmt.Errorf("open the network of %s: %w", h.Name, err)
+	}
+	defer unix.Close(fd)
+	if err := unix.Setns(fd, unix.CLONE_NEWNET); err != nil {
+		return fmt.Errorf("enter the network of %s: %w", h.Name, err)
+	}
+	return nil
+}
