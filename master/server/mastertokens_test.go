@@ -40,7 +40,7 @@ func TestMasterTokens(t *testing.T) {
 	var told []string
 	synced := false
 	tokens.masters = &masterTokens{dir: dir, apis: func(context.Context) []string { return []string{"https://192.0.2.1:6443"} },
-		tell: func(reason, message string, _ bool) { told = append(told, reason+" "+message) },
+		tell:   func(reason, message string, _ bool) { told = append(told, reason+" "+message) },
 		synced: func() bool { return synced }}
 	secretOf := func(ttl time.Duration) (string, []byte) {
 		made, err := tokens.CreateForMaster(t.Context(), ttl, 1, "")
