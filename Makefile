@@ -83,7 +83,7 @@ demo: build ## a master, three nodes, a workload, a node lost, the workload move
 	@go run ./test/demo -bin bin
 
 .PHONY: measure-loss
-measure-loss: build ## measure how long a workload is away when its node is lost; takes about ten minutes, as root
+measure-loss: build ## measure how long a workload is away when its node is lost; takes about six minutes, as root
 	@build/need-packages demo
 	@go run ./test/bench/loss -bin bin
 

@@ -60,7 +60,7 @@ func (c *Client) Arm(ctx context.Context, deadline time.Duration) error {
 }
 
 // Disarm ends the guarding of a group without processes, and leaves it frozen until the next Arm; else it returns
-// ErrBusy. A group that isn't armed is disarmed already.
+// ErrBusy. A group that isn't armed is disarmed already. Start nothing in it then: runc would wait for the next Arm.
 func (c *Client) Disarm(ctx context.Context) error {
 	_, err := c.ask(ctx, wire.Request{Verb: wire.Disarm, Group: c.config.Group})
 	return wrap("disarm the guard", err)

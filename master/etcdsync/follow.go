@@ -60,6 +60,9 @@ func (s *Sync) follow(ctx context.Context, o overview) error {
 			return fatal(err)
 		}
 	}
+	if err := s.sayEnded(ctx); err != nil {
+		return err
+	}
 	if err := s.adopt(ctx, o, journal); err != nil {
 		return err
 	}

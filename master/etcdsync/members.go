@@ -73,7 +73,7 @@ func (s *Sync) noteMasters(answer *clientv3.TxnResponse) ([]Master, error) {
 	s.mu.Lock()
 	s.masters = out
 	s.mu.Unlock()
-	return out, nil
+	return out, s.notePeers(out)
 }
 
 // Masters are those that share this etcd. Without etcd they are as they were last read, and there is an error.
@@ -130,6 +130,11 @@ func (s *Sync) tend(ctx context.Context, lead *leadership) {
 	if err != nil {
 		s.config.Logger.Warn().Err(err).Msg("what a leader does now and then has failed; it is tried again")
 		return
+	}
+	if s.Elsewhere() {
+		if err := s.lookForRivals(ctx); err != nil {
+			s.config.Logger.Warn().Err(err).Msg("whether earlier leaders know that they lead no more could not be read; it is tried again")
+		}
 	}
 	if err := s.noteSynced(ctx, lead); err != nil {
 		s.config.Logger.Warn().Err(err).Msg("edgectl fleet shows this site as older than it is")

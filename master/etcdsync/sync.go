@@ -74,6 +74,8 @@ type Sync struct {
 	since     clock.Now   // it is
 	retracted map[change.Key]bool
 	masters   []Master // as last read
+	peers     bool     // others were alive then
+	rivals    bool     // others have led before, and may not know that they do so no more
 	behind    int      // entries of the journal, as last counted
 	// emptySince is when a follower found that etcd had lost its state.
 	emptySince clock.Now
@@ -135,6 +137,9 @@ func (s *Sync) Attach(local Store, identity string, self Master) error {
 		return fmt.Errorf("read what etcd had: %w", err)
 	}
 	s.described.ID = s.id
+	if err := s.recallPeers(); err != nil {
+		return err
+	}
 	return s.register()
 }
 
@@ -290,6 +295,9 @@ func (s *Sync) end() error {
 	}
 	ctx, cancel := ask(context.Background())
 	defer cancel()
+	if lead != nil && lead.election != 0 && err == nil {
+		_ = s.sayEnded(ctx) // or the next leader waits for the nodes
+	}
 	if lead != nil && lead.lease != 0 {
 		s.client.Revoke(ctx, lead.lease) // or it ends by itself
 	}

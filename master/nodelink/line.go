@@ -54,6 +54,7 @@ type line struct {
 	changedAt clock.Now // when it last went up or down
 	proofAt   clock.Now // when the connection began, or the last message arrived that was certainly new
 	probeAt   clock.Now
+	askedAt   clock.Now     // when the first probe was sent since one has come back; zero: none was
 	proven    time.Duration // when the newest probe that has come back was sent, by the boot clock
 	written   time.Duration // proven as it was last recorded
 	lookAt    clock.Now     // when to look for nodes that are overdue
@@ -73,7 +74,8 @@ func (l *Link) patience() time.Duration {
 }
 
 // receiveProbe notes how far the line is proven: the broker had sent everything before the probe. Nobody else can
-// make one.
+// make one. Where none has come back for an interval the line was as good as down, though nobody noticed in time: what was
+// sent to the master meanwhile may be lost, so the nodes' silence counts from now, as after a return of the broker.
 func (l *Link) receiveProbe(now clock.Now, payload []byte) {
 	envelope, err := l.selfEnd.Open(l.probeTopic(), l.config.Run, payload)
 	if err != nil || envelope.Sender != l.config.Run {
@@ -83,7 +85,11 @@ func (l *Link) receiveProbe(now clock.Now, payload []byte) {
 	if err != nil || p.Sent > now.Boot || p.Sent <= l.line.proven {
 		return // one that came before proves nothing now
 	}
-	l.line.proofAt, l.line.proven = now, p.Sent
+	n := &l.line
+	if n.up && n.askedAt.Boot != 0 && now.Since(n.askedAt) > l.config.Settings.Heartbeat() {
+		n.changedAt = now
+	}
+	n.proofAt, n.proven, n.askedAt = now, p.Sent, clock.Now{}
 }
 
 // followLine notices a change of the connection, sends the probe, and records whether the line is up and how far
@@ -92,7 +98,7 @@ func (l *Link) followLine(now clock.Now) {
 	n := &l.line
 	number, connected := l.config.Bus.Connection()
 	if connected && (!n.connected || number != n.number) {
-		n.proofAt, n.probeAt, n.lookAt = now, now, now
+		n.proofAt, n.probeAt, n.lookAt, n.askedAt = now, now, now, clock.Now{}
 		l.announcement = announcement{}
 	}
 	n.number, n.connected = number, connected
@@ -106,6 +112,9 @@ func (l *Link) followLine(now clock.Now) {
 		n.probeAt = now.Add(l.config.Settings.Heartbeat())
 		if err := l.sender.Send(l.self, l.config.Run, l.probeTopic(), probe{Sent: now.Boot}, 0, false); err != nil {
 			l.log.Warn().Err(err).Msg("probe not sent")
+		}
+		if n.askedAt.Boot == 0 {
+			n.askedAt = now
 		}
 	}
 	up := connected && now.Since(n.proofAt) < l.patience()

@@ -161,7 +161,7 @@ func (l *Link) commitSlots(changes []change.Change) error {
 		return nil
 	}
 	for _, c := range changes {
-		l.log.Info().Str("slot", c.Key.Namespace+"/"+c.Key.Name).Bool("ended", c.Deletes()).Str("reason", c.Reason).Msg("slot changed")
+		l.log.Info().Str("slot", c.Key.Namespace+"/"+resource.SlotName(c.Key)).Bool("ended", c.Deletes()).Str("reason", c.Reason).Msg("slot changed")
 	}
 	_, err := l.config.Store.Commit(context.Background(), changes)
 	return err

@@ -45,6 +45,7 @@ func (s *Server) lead(ctx context.Context) error {
 		Cluster: s.config.Cluster, Key: s.id.keys.Exchange,
 		Sign:    func(message []byte) []byte { return s.id.sign(message) },
 		Advance: s.advance(), Outranked: s.outranked(ctx), Brokers: s.brokers,
+		Elsewhere: s.elsewhere, Apart: s.apart,
 		Frames: s.mux, Clock: s.loops.link.Clock(daemon.Clock), Rand: rand.Reader, Logger: s.daemon.Log, Registerer: metrics,
 	})
 	joining := enroll.New(enroll.Config{
@@ -89,6 +90,12 @@ func (s *Server) advance() func(change.Epoch) error {
 	}
 	return s.store.Advance
 }
+
+// elsewhere reports whether an earlier leader may still permit nodes to run what must be single.
+func (s *Server) elsewhere() bool { return s.sync != nil && s.sync.Elsewhere() }
+
+// apart reports whether another master may lead by now.
+func (s *Server) apart() bool { return s.sync != nil && s.sync.Apart() }
 
 // sendFrame passes a frame of a stream to a node.
 func (s *Server) sendFrame(node string, frame []byte) error {

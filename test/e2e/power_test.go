@@ -1,6 +1,8 @@
 package e2e
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,6 +22,14 @@ func TestPowerIsLost(t *testing.T) {
 
 	f.do(lost.PowerOff())
 	off := now(t)
+	f.until("the pod says what it waits for", func() (bool, string) {
+		events, err := f.api.Events()
+		return slices.ContainsFunc(events, func(e corev1.Event) bool {
+			return e.Reason == "PodStays" && strings.HasPrefix(e.InvolvedObject.Name, "one-") &&
+				strings.Contains(e.Message, "it must run at most once and is replaced when this node's permit to run it has surely ended")
+		}), seen(fmt.Sprint(len(events)), err)
+	})
+	t.Logf("describe pod:\n%s", f.kubectl("describe", "pod", "-l", "app=one"))
 	for _, name := range []string{"keep", "one", "bare"} {
 		f.untilRuns(name, "!node-1")
 	}

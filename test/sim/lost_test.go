@@ -156,7 +156,7 @@ func TestAnAgentReturnsInTime(t *testing.T) {
 func TestADeadBrokerCostsNoNode(t *testing.T) {
 	for seed := int64(1); seed <= 12; seed++ {
 		w := three(t, Options{Seed: seed})
-		for _, d := range []time.Duration{22 * time.Second, 24 * time.Second, time.Minute} {
+		for _, d := range []time.Duration{18 * time.Second, 20 * time.Second, 22 * time.Second, 24 * time.Second, 26 * time.Second, time.Minute} {
 			w.log("master", "CUT without warning")
 			w.bus.Cut("master", true, true)
 			w.hangs = w.now + d

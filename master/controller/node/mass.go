@@ -11,8 +11,8 @@ import (
 )
 
 // massFailure is what is known of a time in which too many nodes are silent at once for this to be about nodes: a
-// power cut, a switch, the master's own uplink. Pods of lost nodes then stay until fewer are silent or the wait is
-// over; after it one node after the other is evicted.
+// power cut, a switch, the master's own uplink. Pods of lost nodes then stay until fewer are silent, and have been for as
+// long as the others may take to return, or the wait is over; after it one node after the other is evicted.
 //
 // Kubernetes' answer (--secondary-node-eviction-rate, 0.01 nodes a second and zone, none at all in zones of up to 50
 // nodes) is made for zones of hundreds: five nodes would take eight minutes, or for ever. Here it is one node a
@@ -21,6 +21,7 @@ type massFailure struct {
 	on     bool
 	until  clock.Now // when the wait is over
 	turn   clock.Now // when the next node may be evicted, after it
+	calm   clock.Now // when it ends because few enough are silent; zero: too many are
 	downAt clock.Now // when the master lost its broker meanwhile; zero: it has one
 	says   string    // how many of how many nodes were silent at its begin
 }
@@ -59,12 +60,21 @@ func (c *Controller) followMassFailure(now clock.Now) clock.Now {
 	case !m.on && found.massive() && found.waiting > 0:
 		until := now.Add(c.config.MassFailureWait)
 		*m = massFailure{on: true, until: until, turn: until, says: fmt.Sprintf("%d of %d nodes are silent", found.silent, found.members)}
-	case m.on && (!found.massive() || found.waiting == 0):
+	case m.on && found.waiting == 0:
+		c.endMassFailure()
+	case m.on && found.massive():
+		m.calm = clock.Now{}
+	case m.on && m.calm.Boot == 0:
+		// What silenced them is over, it seems; the first to return is not the last.
+		m.calm = now.Add(c.comeback())
+	case m.on && now.Reached(m.calm):
 		c.endMassFailure()
 	}
 	switch {
 	case !m.on:
 		return clock.Never
+	case !now.Reached(m.until) && m.calm.Boot != 0:
+		return clock.Earliest(m.until, m.calm)
 	case !now.Reached(m.until):
 		return m.until
 	case now.Reached(m.turn):
@@ -74,6 +84,17 @@ func (c *Controller) followMassFailure(now clock.Now) clock.Now {
 		m.turn = now.Add(c.config.Heartbeat)
 	}
 	return m.turn
+}
+
+// comeback is how long a node that can reach the broker again may take to be heard: as after a return of the broker
+// itself, the longest wait between its attempts to connect, and an interval.
+func (c *Controller) comeback() (longest time.Duration) {
+	for _, n := range c.nodes {
+		if c.holds(n) {
+			longest = max(longest, c.backoffCap(n)+c.paced(n, c.config.Heartbeat))
+		}
+	}
+	return longest
 }
 
 // count counts. Nodes that are gone for good, as far as anyone can tell, are neither silent nor there: those that this
@@ -141,6 +162,7 @@ func (c *Controller) suspendMassFailure(at clock.Now, online bool) {
 	case online && m.downAt.Boot != 0:
 		lost := at.Since(m.downAt)
 		m.until, m.turn, m.downAt = m.until.Add(lost), m.turn.Add(lost), clock.Now{}
+		m.calm = clock.Now{} // nobody could return: it is counted anew
 		for _, n := range c.nodes {
 			if n.held != "" {
 				n.held, n.dirty = "", true // it says until when

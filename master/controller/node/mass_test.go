@@ -82,7 +82,8 @@ func TestWhatIsAMassFailure(t *testing.T) {
 	}
 }
 
-// While it lasts the pods stay and everything says so; when fewer are silent it ends at once, for all of them.
+// While it lasts the pods stay and everything says so; when fewer are silent, and those that are had the time to return,
+// it ends for all of them.
 func TestPauseEndsWhenNodesReturn(t *testing.T) {
 	all := names(5)
 	r := newRigWith(t, wait, all...).with(all...)
@@ -105,9 +106,15 @@ func TestPauseEndsWhenNodesReturn(t *testing.T) {
 	if more := r.pass(2*time.Minute, all[3:]...); len(more) != 0 {
 		t.Errorf("it says more: %v", more)
 	}
-	lines = r.pass(second, all[2:]...) // n03 returns: 2 of 5
-	wantLeft(t, r, all, 3, "after a return")
-	for name, reason := range map[string]string{"n01": "FewerSilent", "n02": "FewerSilent", "n03": "NodeReturned"} {
+	// n03 returns: 2 of 5. The others have as long as a node may need for that: the back-off cap and one interval.
+	r.pass(second, all[2:]...)
+	r.pass(9*second, all[2:]...)
+	wantLeft(t, r, all, 5, "after a return")
+	r.pass(14*second, all[1:]...) // and n02
+	wantLeft(t, r, all, 5, "while others may return")
+	lines = r.pass(2*second, all[1:]...)
+	wantLeft(t, r, all, 4, "when nobody else has returned")
+	for name, reason := range map[string]string{"n01": "FewerSilent", "n02": "NodeReturned", "n03": "NodeReturned"} {
 		if c := r.condition(name, resource.ConditionEvictionPaused); c.Status != corev1.ConditionFalse || c.Reason != reason {
 			t.Errorf("%s: %+v", name, c)
 		}
@@ -117,6 +124,25 @@ func TestPauseEndsWhenNodesReturn(t *testing.T) {
 	}
 	if p := resource.PodCondition(r.pod("web-n03"), corev1.PodReady); p.Status != corev1.ConditionTrue {
 		t.Errorf("%+v", p)
+	}
+}
+
+// Nodes that return one after the other, as after a power cut, keep their pods all of them; and when too many fall silent
+// again meanwhile, it is still the same failure.
+func TestAllReturnFromAMassFailure(t *testing.T) {
+	all := names(5)
+	r := newRigWith(t, wait, all...).with(all...)
+	r.pass(time.Minute, all[3:]...)
+	r.pass(5*second, all[2:]...)  // 2 of 5 are silent
+	r.pass(20*second, all[3:]...) // 3 of 5
+	r.pass(10*second, all[2:]...) // 2
+	r.pass(10*second, all[1:]...) // 1
+	r.pass(2*time.Minute, all...) // none
+	wantLeft(t, r, all, 5, "after all have returned")
+	for _, name := range all[:3] {
+		if c := r.condition(name, resource.ConditionEvictionPaused); c.Reason != "NodeReturned" {
+			t.Errorf("%s: %+v", name, c)
+		}
 	}
 }
 

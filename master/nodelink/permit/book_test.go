@@ -164,7 +164,7 @@ func (w *world) end(changes []change.Change) string {
 	w.t.Helper()
 	var out []string
 	for _, c := range changes {
-		out = append(out, c.Key.Name)
+		out = append(out, resource.SlotName(c.Key))
 	}
 	if len(changes) > 0 {
 		w.commit(changes...)

@@ -22,19 +22,20 @@ import (
 func main() {
 	bin := flag.String("bin", "bin", "directory of the binaries that make build made")
 	only := flag.String("only", "", "letters of the cases to measure, as abc; empty: all")
-	fleets := flag.Int("fleets", 6, "fleets side by side, for each case")
+	runs := flag.Int("runs", 0, "runs of each case; 0: 30, and 12 of the slowest")
+	fleets := flag.Int("fleets", 5, "fleets of each case")
 	atOnce := flag.Int("at-once", 3, "cases side by side")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *bin, *only, *fleets, *atOnce); err != nil {
+	if err := run(ctx, *bin, *only, *runs, *fleets, *atOnce); err != nil {
 		fmt.Fprintln(os.Stderr, "loss:", err)
 		os.Exit(1)
 	}
 }
 
 // run measures all cases and prints the table, also of what was measured when something fails.
-func run(ctx context.Context, bin, only string, fleets, atOnce int) (err error) {
+func run(ctx context.Context, bin, only string, runs, fleets, atOnce int) (err error) {
 	if bin, err = filepath.Abs(bin); err != nil {
 		return err
 	}
@@ -55,6 +56,9 @@ func run(ctx context.Context, bin, only string, fleets, atOnce int) (err error) 
 
 	var chosen []*measurement
 	for _, c := range cases {
+		if runs > 0 {
+			c.runs = runs
+		}
 		if only == "" || strings.Contains(only, c.letter) {
 			chosen = append(chosen, &measurement{scenario: c})
 		}
