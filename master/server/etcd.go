@@ -89,7 +89,8 @@ func (s *Server) attachEtcd() (apiserver.Masters, error) {
 	if err := s.sync.Attach(s.store, s.id.fingerprint(), self); err != nil {
 		return nil, err
 	}
-	s.tokens.masters = &masterTokens{dir: s.config.DataDir, apis: s.apis, tell: s.tellEtcd}
+	s.tokens.masters = &masterTokens{dir: s.config.DataDir, apis: s.apis, tell: s.tellEtcd,
+		synced: func() bool { return s.sync.Status().State == etcdsync.Leading }}
 	s.saver.mayChange, s.saver.changed = s.mayShare, s.share
 	s.daemon.Health.Note("etcd", func() string { return s.sync.Status().String() })
 	return masters{s}, nil
