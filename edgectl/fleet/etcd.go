@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -160,7 +162,7 @@ func (c *Client) askOne(ctx context.Context, at, path string, question, into any
 		if errors.As(err, &failed) {
 			err = failed.Err // the caller names the URL
 		}
-		return err
+		return explain(err)
 	}
 	defer answer.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer+1))
@@ -195,5 +197,22 @@ func refused(status string, text []byte) error {
 	case "etcdserver: permission denied":
 		return &refusal{"etcd does not let this user read under /skerry/; grant it that"}
 	}
+	if strings.Contains(said.Message, "connection closed") || strings.Contains(said.Message, "connection error") {
+		return errors.New("its HTTP gateway can't reach etcd itself: with --client-cert-auth etcd's own certificate must be for clients, too (extended key usage clientAuth): " + said.Message)
+	}
 	return errors.New(said.Message)
+}
+
+// explain says what a person can do about a connection that fails.
+func explain(err error) error {
+	text := err.Error()
+	switch {
+	case errors.As(err, new(x509.UnknownAuthorityError)):
+		return fmt.Errorf("its certificate is of an authority that is not trusted; name it with --etcd-cacert: %w", err)
+	case strings.Contains(text, "certificate required"), strings.Contains(text, "bad certificate"):
+		return fmt.Errorf("it wants another certificate; give one that it trusts with --etcd-cert and --etcd-key: %w", err)
+	case strings.Contains(text, "first record does not look like a TLS handshake"), strings.Contains(text, "server gave HTTP response to HTTPS client"):
+		return fmt.Errorf("it speaks without TLS there; write http:// in --etcd: %w", err)
+	}
+	return err
 }

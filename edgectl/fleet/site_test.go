@@ -80,6 +80,7 @@ func TestEtcdThatCanNotBeRead(t *testing.T) {
 		{403, string(denied), "does not let this user read"},
 		{400, `{"error":"etcdserver: user name is empty"}`, "--etcd-user"},
 		{503, `{"message":"etcdserver: no leader"}`, "no leader"},
+		{503, `{"error":"connection closed","code":14}`, "extended key usage clientAuth"},
 		{500, "", "it answers 500"},
 	} {
 		code, body = c.code, c.body

@@ -80,7 +80,6 @@ func (s *Server) serveMasterJoin(w http.ResponseWriter, r *http.Request, tr *tra
 	if err != nil || len(ask.Name) > maxMasterName {
 		return apierrors.NewBadRequest("this is no request to join as a master; are both masters of the same version?")
 	}
-	tr.entry.Name = ask.Token
 	answer, err := s.MasterJoins.Join(r.Context(), ask, to)
 	if refused, ok := err.(MasterJoinRefused); ok {
 		tr.entry.Reason = string(refused)
@@ -90,6 +89,7 @@ func (s *Server) serveMasterJoin(w http.ResponseWriter, r *http.Request, tr *tra
 	if err != nil {
 		return err
 	}
+	tr.entry.Name = ask.Token // which is one that there is
 	s.log.Warn().Str("token", ask.Token).Str("host", ask.Name).Str("from", tr.entry.Source).Msg("a machine was given the cluster's keys, to be a master")
 	return writeJSON(w, http.StatusOK, answer)
 }

@@ -77,7 +77,7 @@ func slots(view change.View, node string) []Slot {
 		if err != nil || node != "" && s.Node != node {
 			continue
 		}
-		item := Slot{Namespace: rec.Key.Namespace, Slot: rec.Key.Name, Pod: s.Name, UID: string(s.Pod), Node: s.Node, Bound: s.Bound}
+		item := Slot{Namespace: rec.Key.Namespace, Slot: resource.SlotName(rec.Key), Pod: s.Name, UID: string(s.Pod), Node: s.Node, Bound: s.Bound}
 		if !s.Bound {
 			item.LastsSeconds = int64(s.Lasts().Seconds())
 		}

@@ -78,6 +78,7 @@ func (tr *trail) worth() (worth, often bool) {
 	refused := e.Code == http.StatusUnauthorized || e.Code == http.StatusForbidden
 	if tr.res == nil {
 		own := strings.HasPrefix(e.Path, ownPaths)
+		refused = refused || e.User == joiner && e.Code != http.StatusOK // a stranger, who may come as often as he likes
 		return refused || own && e.Verb != "get", refused
 	}
 	reads := slices.Contains([]string{verbGet, verbList, verbWatch, "other"}, e.Verb)

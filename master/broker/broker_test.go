@@ -525,3 +525,26 @@ func eventually(t *testing.T, what string, condition func() bool) {
 		}
 	}
 }
+
+// A broker whose master does not lead lets nobody in, and ends the connections of before.
+func TestLetIn(t *testing.T) {
+	b, address := serve(t, func(c *Config) { c.Closed = true })
+	refused := func() {
+		t.Helper()
+		p := dial(t, address)
+		p.send(connectPacket("node-1"))
+		if packet := p.read(); packet != nil {
+			t.Fatalf("a node is answered %v", packet)
+		}
+	}
+	refused()
+	b.LetIn(true)
+	p := connect(t, address, "node-1")
+	b.LetIn(false)
+	if packet := p.read(); packet != nil {
+		t.Errorf("the connection stays, with %v", packet)
+	}
+	refused()
+	b.LetIn(true)
+	connect(t, address, "node-1")
+}

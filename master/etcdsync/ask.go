@@ -55,5 +55,6 @@ func (s *Sync) askOnce(ctx context.Context) (overview, error) {
 	}
 	defer client.Close()
 	s.client = client
-	return s.read(ctx)
+	o, err := s.read(ctx)
+	return o, diagnose(ctx, s.config.Server, err)
 }

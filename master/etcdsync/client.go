@@ -53,7 +53,7 @@ func explain(err error) error {
 	case errors.Is(err, rpctypes.ErrAuthFailed), errors.Is(err, rpctypes.ErrUserEmpty), errors.Is(err, rpctypes.ErrInvalidAuthToken):
 		return fmt.Errorf("etcd does not accept the user and password of --etcd-user: %w", err)
 	case errors.Is(err, rpctypes.ErrPermissionDenied):
-		return fmt.Errorf("etcd does not let this user read and write under /skerry/; grant it that: %w", err)
+		return fmt.Errorf("etcd does not let this user read and write under /skerry/; grant it that (etcdctl role grant-permission ROLE --prefix=true readwrite /skerry/): %w", err)
 	case errors.Is(err, rpctypes.ErrNoLeader), errors.Is(err, rpctypes.ErrTimeoutDueToLeaderFail), errors.Is(err, rpctypes.ErrTimeoutDueToConnectionLost):
 		return fmt.Errorf("etcd has no leader: too few of its members can reach each other: %w", err)
 	case errors.Is(err, rpctypes.ErrTimeout), errors.Is(err, context.DeadlineExceeded):

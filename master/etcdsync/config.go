@@ -16,6 +16,8 @@ import (
 // Limits of time. A lease is asked to last TTL; etcd may let it last a little longer, never shorter.
 const (
 	TTL = 10 * time.Second
+	// ticks is how often in a lease it is kept, and once in a lease other masters are told of and looked for.
+	ticks = 3
 	// answerLimit is how long etcd may take for an answer before it counts as away: no client waits longer for it.
 	answerLimit = 2 * time.Second
 	// yieldMargin is how long before its lease ends a master that yields stops leading.

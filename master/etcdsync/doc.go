@@ -15,8 +15,10 @@
 //	refilling    there while the objects are not all there
 //	masters/<id> name and addresses
 //	alive/<id>   how far it has come; ends with its lease
+//	synced       when a leader last had everything in etcd; it stays when the site is cut off
 //	returned/    writes of a master that was cut off, for the leader to judge
 //	conflicts/   those that lost
+//	led/<id>, ended/<id>   the newest term that a master has led in, and the newest that it has ended: rivals.go
 //	keys         the cluster's keys, wrapped by the recovery key
 //
 // The write id of an object is its revision: (epoch, n), never used twice. Every transaction that writes objects compares

@@ -43,6 +43,28 @@ func freePort(t *testing.T) string {
 // startEtcd starts a cluster of n members; extra are further arguments of each.
 func startEtcd(t *testing.T, n int, extra ...string) *etcd {
 	t.Helper()
+	e := prepareEtcd(t, n, extra...)
+	for _, m := range e.members {
+		e.start(m)
+	}
+	e.client() // it answers
+	return e
+}
+
+// useTLS changes the URLs for clients.
+func (m *member) useTLS() {
+	plain := m.url
+	m.url = strings.Replace(plain, "http://", "https://", 1)
+	for i, arg := range m.args {
+		if arg == plain {
+			m.args[i] = m.url
+		}
+	}
+}
+
+// prepareEtcd starts nothing yet.
+func prepareEtcd(t *testing.T, n int, extra ...string) *etcd {
+	t.Helper()
 	program, err := exec.LookPath("etcd")
 	if err != nil {
 		t.Skip("there is no etcd here: apt-get install etcd-server, and nothing of several masters is tested")
@@ -60,14 +82,12 @@ func startEtcd(t *testing.T, n int, extra ...string) *etcd {
 	}
 	for _, m := range e.members {
 		m.args = append(m.args, "--initial-cluster", strings.Join(cluster, ","))
-		e.start(m)
 	}
 	t.Cleanup(func() {
 		for _, m := range e.members {
 			e.kill(m)
 		}
 	})
-	e.client() // it answers
 	return e
 }
 

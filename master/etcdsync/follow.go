@@ -60,6 +60,9 @@ func (s *Sync) follow(ctx context.Context, o overview) error {
 			return fatal(err)
 		}
 	}
+	if err := s.sayEnded(ctx); err != nil {
+		return err
+	}
 	if err := s.adopt(ctx, o, journal); err != nil {
 		return err
 	}
@@ -144,9 +147,12 @@ func (s *Sync) mirror(ctx context.Context, o overview) error {
 	watching, cancel := context.WithCancel(clientv3.WithRequireLeader(ctx))
 	defer cancel()
 	changes := s.client.Watch(watching, s.layout.prefix, clientv3.WithPrefix(), clientv3.WithRev(o.revision+1))
-	tick := time.NewTicker(s.config.TTL / 4)
+	if _, err := s.signOfLife(ctx, member); err != nil {
+		return err
+	}
+	tick := time.NewTicker(s.config.TTL / ticks)
+	beats := 0
 	defer tick.Stop()
-	shown := change.Rev(0)
 	vacant := o.leader == nil || o.leader.ID == s.id
 	retry := make(<-chan time.Time)
 	for {
@@ -157,12 +163,6 @@ func (s *Sync) mirror(ctx context.Context, o overview) error {
 			}
 			retry = time.After(jitter(firstPause))
 		}
-		if rev := s.known().Rev; rev != shown {
-			if err := s.enrol(ctx, member); err != nil {
-				return err
-			}
-			shown = rev
-		}
 		select {
 		case <-ctx.Done():
 			return nil
@@ -170,6 +170,11 @@ func (s *Sync) mirror(ctx context.Context, o overview) error {
 		case <-tick.C:
 			if err := s.keepMember(ctx, member); err != nil {
 				return err
+			}
+			if beats++; beats%ticks == 0 {
+				if _, err := s.signOfLife(ctx, member); err != nil {
+					return err
+				}
 			}
 		case r, ok := <-changes:
 			if err := r.Err(); err != nil || !ok {

@@ -27,6 +27,8 @@ func (l layout) masters() string   { return l.prefix + "masters/" }
 func (l layout) alive() string     { return l.prefix + "alive/" }
 func (l layout) conflicts() string { return l.prefix + "conflicts/" }
 func (l layout) returned() string  { return l.prefix + "returned/" }
+func (l layout) led() string       { return l.prefix + "led/" }
+func (l layout) ended() string     { return l.prefix + "ended/" }
 
 // takenOver is where the position stands at which a term began.
 func (l layout) takenOver(number uint32) string { return fmt.Sprintf("%s%010d", l.terms(), number) }

@@ -37,6 +37,7 @@ func (s *Sync) campaign(ctx context.Context, o overview, own change.Rev, start m
 		clientv3.OpPut(l.epoch(), encode(term{Number: number, Owner: s.id})),
 		clientv3.OpPut(l.takenOver(number), encode(o.position)),
 		clientv3.OpPut(l.position(), encode(next)),
+		s.led(number),
 	}
 	if number > keptTerms {
 		writes = append(writes, clientv3.OpDelete(l.takenOver(number-keptTerms)))
@@ -64,6 +65,9 @@ func (s *Sync) campaign(ctx context.Context, o overview, own change.Rev, start m
 	next.mod = answer.Header.Revision
 	lead := &leadership{election: answer.Header.Revision, lease: lease, ends: ends}
 	lead.term.Store(number)
+	if err := s.lookForRivals(ctx); err != nil {
+		s.doubtRivals(o.term)
+	}
 	return true, s.begin(ctx, lead, change.Epoch{Term: number - 1, Start: change.MaxStart}, next, fill)
 }
 
@@ -122,6 +126,9 @@ func (s *Sync) begin(ctx context.Context, lead *leadership, beyond change.Epoch,
 
 // beginAlone leads without etcd: in the term that this master has led last, with a new start.
 func (s *Sync) beginAlone() error {
+	s.mu.Lock()
+	s.rivals = s.peers // one of them may have led, and been cut off, in an earlier term
+	s.mu.Unlock()
 	return s.begin(context.Background(), &leadership{}, s.store.Epoch(), position{}, false)
 }
 
@@ -264,7 +271,8 @@ func (s *Sync) work(ctx context.Context, lead *leadership) error {
 		}
 		return err
 	}
-	tick := time.NewTicker(s.config.TTL / 4)
+	tick := time.NewTicker(s.config.TTL / ticks)
+	beats := 0
 	defer tick.Stop()
 	for {
 		if err := s.keepLease(ctx, lead); err != nil {
@@ -279,7 +287,7 @@ func (s *Sync) work(ctx context.Context, lead *leadership) error {
 			s.noteBack()
 			s.tend(ctx, lead)
 		case <-tick.C:
-			if finished {
+			if beats++; finished && beats%ticks == 0 {
 				s.tend(ctx, lead)
 			}
 		case <-s.kick:
@@ -290,7 +298,7 @@ func (s *Sync) work(ctx context.Context, lead *leadership) error {
 			if err := stop(nil); err != nil {
 				return err
 			}
-			return s.stepDown("the loops of the leader have ended")
+			return s.stopLeading("the loops of the leader have ended", false)
 		case <-ctx.Done():
 			return stop(nil)
 		}

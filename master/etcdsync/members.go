@@ -15,32 +15,46 @@ import (
 // maxMasters bounds what is read of them.
 const maxMasters = 64
 
-// enrol says in etcd which master this is, that it is there, as long as its lease lasts, and how far it has come; and
-// notes who else is.
-func (s *Sync) enrol(ctx context.Context, lease clientv3.LeaseID) error {
+// sign is what a sign of life brings back.
+type sign struct {
+	election int64 // etcd's revision of the leader's key; 0: there is none
+	returned bool  // somebody has brought writes back
+}
+
+// signOfLife says in etcd which master this is, that it is there, as long as its lease lasts, and how far it has come; and
+// notes who else is. It is one transaction, because a line may be thin.
+func (s *Sync) signOfLife(ctx context.Context, lease clientv3.LeaseID) (out sign, err error) {
 	self := s.self()
 	asked, cancel := ask(ctx)
 	defer cancel()
 	alive := clientv3.OpPut(s.layout.alive()+s.id, strconv.FormatUint(uint64(self.Rev), 10), clientv3.WithLease(lease))
 	self.Rev = 0
 	key, card := s.layout.masters()+s.id, encode(self)
-	_, err := s.client.Txn(asked).If(clientv3.Compare(clientv3.Value(key), "=", card)).
-		Then(alive).Else(alive, clientv3.OpPut(key, card)).Commit()
+	ops := append(s.membersOps(), clientv3.OpGet(s.layout.election()),
+		clientv3.OpGet(s.layout.returned(), clientv3.WithPrefix(), clientv3.WithLimit(1), clientv3.WithKeysOnly()), alive)
+	answer, err := s.client.Txn(asked).If(clientv3.Compare(clientv3.Value(key), "=", card)).
+		Then(ops...).Else(append(ops, clientv3.OpPut(key, card))...).Commit()
 	if err != nil {
-		return fmt.Errorf("enrol as a master: %w", explain(err))
+		return out, fmt.Errorf("say that this master is there: %w", explain(err))
 	}
-	_, err = s.readMasters(asked, s.client)
-	return err
+	for _, kv := range answer.Responses[2].GetResponseRange().Kvs {
+		out.election = kv.ModRevision
+	}
+	out.returned = len(answer.Responses[3].GetResponseRange().Kvs) > 0
+	_, err = s.noteMasters(answer)
+	return out, err
 }
 
-// readMasters are all that have ever been, in the order of their names, and who of them is alive.
-func (s *Sync) readMasters(ctx context.Context, client *clientv3.Client) ([]Master, error) {
-	answer, err := client.Txn(ctx).Then(
+// membersOps ask for all masters that have ever been, and for who of them is alive.
+func (s *Sync) membersOps() []clientv3.Op {
+	return []clientv3.Op{
 		clientv3.OpGet(s.layout.masters(), clientv3.WithPrefix(), clientv3.WithLimit(maxMasters)),
-		clientv3.OpGet(s.layout.alive(), clientv3.WithPrefix(), clientv3.WithLimit(maxMasters))).Commit()
-	if err != nil {
-		return nil, explain(err)
+		clientv3.OpGet(s.layout.alive(), clientv3.WithPrefix(), clientv3.WithLimit(maxMasters)),
 	}
+}
+
+// noteMasters reads the answer to membersOps: masters in the order of their names.
+func (s *Sync) noteMasters(answer *clientv3.TxnResponse) ([]Master, error) {
 	var out []Master
 	for _, kv := range answer.Responses[0].GetResponseRange().Kvs {
 		m, err := decode[Master](string(kv.Key), kv.Value)
@@ -59,7 +73,7 @@ func (s *Sync) readMasters(ctx context.Context, client *clientv3.Client) ([]Mast
 	s.mu.Lock()
 	s.masters = out
 	s.mu.Unlock()
-	return out, nil
+	return out, s.notePeers(out)
 }
 
 // Masters are those that share this etcd. Without etcd they are as they were last read, and there is an error.
@@ -75,11 +89,11 @@ func (s *Sync) Masters(ctx context.Context) ([]Master, error) {
 	}
 	asked, cancel := ask(ctx)
 	defer cancel()
-	out, err := s.readMasters(asked, client)
+	answer, err := client.Txn(asked).Then(s.membersOps()...).Commit()
 	if err != nil {
-		return last, err
+		return last, explain(err)
 	}
-	return out, nil
+	return s.noteMasters(answer)
 }
 
 // Brokers are the embedded brokers of all masters, as they were last read: in the same order whoever leads.
@@ -103,27 +117,29 @@ func (s *Sync) tend(ctx context.Context, lead *leadership) {
 	s.mu.Lock()
 	election := lead.election
 	s.mu.Unlock()
-	ctx, cancel := ask(ctx) // all of it: the lease has to be kept meanwhile
-	defer cancel()
-	o, err := s.read(ctx)
-	if err == nil && o.election < election { // a term that was raised meanwhile makes it newer
+	seen, err := s.signOfLife(ctx, lead.lease)
+	if err == nil && seen.election < election { // a term that was raised meanwhile makes it newer
 		s.goAway(errLost)
 		return
 	}
-	if err == nil {
-		err = s.enrol(ctx, lead.lease)
+	if err == nil && seen.returned {
+		bounded, cancel := ask(ctx) // the lease has to be kept meanwhile
+		defer cancel()
+		err = s.takeReturned(bounded)
 	}
 	if err != nil {
-		s.config.Logger.Warn().Err(err).Msg("not enrolled as a master")
+		s.config.Logger.Warn().Err(err).Msg("what a leader does now and then has failed; it is tried again")
 		return
+	}
+	if s.Elsewhere() {
+		if err := s.lookForRivals(ctx); err != nil {
+			s.config.Logger.Warn().Err(err).Msg("whether earlier leaders know that they lead no more could not be read; it is tried again")
+		}
 	}
 	if err := s.noteSynced(ctx, lead); err != nil {
 		s.config.Logger.Warn().Err(err).Msg("edgectl fleet shows this site as older than it is")
 	}
 	if err := s.ShareKeys(ctx); err != nil {
 		s.config.Logger.Warn().Err(err).Msg("the wrapped keys are not in etcd as they should be; it is tried again")
-	}
-	if err := s.takeReturned(ctx); err != nil {
-		s.config.Logger.Warn().Err(err).Msg("what another master has brought back could not be taken in; it is tried again")
 	}
 }

@@ -45,7 +45,7 @@ func (s *Sync) Raise(seen change.Epoch) error {
 				clientv3.OpPut(l.election(), encode(leader{Master: s.self(), Term: number}), clientv3.WithLease(lead.lease)),
 				clientv3.OpPut(l.epoch(), encode(term{Number: number, Owner: s.id})),
 				clientv3.OpPut(l.takenOver(number), encode(before)),
-				clientv3.OpPut(l.position(), encode(next))).Commit()
+				clientv3.OpPut(l.position(), encode(next)), s.led(number)).Commit()
 		if err == nil && !answer.Succeeded {
 			err = errLost
 		}

@@ -74,6 +74,8 @@ type Sync struct {
 	since     clock.Now   // it is
 	retracted map[change.Key]bool
 	masters   []Master // as last read
+	peers     bool     // others were alive then
+	rivals    bool     // others have led before, and may not know that they do so no more
 	behind    int      // entries of the journal, as last counted
 	// emptySince is when a follower found that etcd had lost its state.
 	emptySince clock.Now
@@ -135,6 +137,9 @@ func (s *Sync) Attach(local Store, identity string, self Master) error {
 		return fmt.Errorf("read what etcd had: %w", err)
 	}
 	s.described.ID = s.id
+	if err := s.recallPeers(); err != nil {
+		return err
+	}
 	return s.register()
 }
 
@@ -167,7 +172,7 @@ func (s *Sync) loop(ctx context.Context) error {
 		if s.config.Clock().Since(began) > lastPause {
 			pause = firstPause
 		}
-		if err := s.noteAway(err); err != nil {
+		if err := s.noteAway(diagnose(ctx, s.config.Server, err)); err != nil {
 			return err
 		}
 		if err := s.wait(ctx, jitter(pause)); err != nil {
@@ -200,7 +205,7 @@ func (s *Sync) wait(ctx context.Context, pause time.Duration) error {
 	select {
 	case <-timer.C:
 	case <-s.leadEnded():
-		return s.stepDown("the loops of the leader have ended")
+		return s.stopLeading("the loops of the leader have ended", false)
 	case <-ctx.Done():
 	}
 	return nil
@@ -258,7 +263,7 @@ func (s *Sync) checkCluster(o overview) error {
 	case o.meta.Format != formatNumber:
 		return fatal(fmt.Errorf("the cluster %s in etcd has format %d, which is not known here: use the skerry-master that wrote it, or a newer one", s.config.Cluster, o.meta.Format))
 	case o.meta.Identity != s.identity:
-		return fatal(fmt.Errorf("etcd holds a cluster %q with other keys than this data directory: put cluster.pem, secrets.key and serviceaccounts.pem of that cluster there, or choose another --cluster-name", s.config.Cluster))
+		return fatal(fmt.Errorf("etcd holds a cluster %q with other keys than this data directory: start with an empty data directory to join it (--join-masters) or to restore it (--recovery-key), or choose another --cluster-name", s.config.Cluster))
 	}
 	text, err := s.store.OpenSetting(checkName, o.meta.Check)
 	if err != nil || string(text) != checkText {
@@ -290,6 +295,9 @@ func (s *Sync) end() error {
 	}
 	ctx, cancel := ask(context.Background())
 	defer cancel()
+	if lead != nil && lead.election != 0 && err == nil {
+		_ = s.sayEnded(ctx) // or the next leader waits for the nodes
+	}
 	if lead != nil && lead.lease != 0 {
 		s.client.Revoke(ctx, lead.lease) // or it ends by itself
 	}

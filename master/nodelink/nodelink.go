@@ -54,6 +54,8 @@ type Config struct {
 	Frames Frames // nil: frames are dropped
 	// Elsewhere reports whether another master, which led before and may be cut off, may still grant permits. Nil: none may.
 	Elsewhere func() bool
+	// Apart reports whether another master may lead by now, as when this one is cut off from etcd. Nil: none may.
+	Apart func() bool
 	// Advance makes the store begin an epoch newer than beyond, if its own isn't: the nodes have seen that one. nil: it is
 	// not for this master to decide.
 	Advance func(beyond change.Epoch) error

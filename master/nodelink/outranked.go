@@ -82,7 +82,6 @@ func (l *Link) advance(now clock.Now) error {
 	if err := l.start(now); err != nil {
 		return err
 	}
-	l.permits.Doubt(now)
 	l.log.Warn().Str("node", node).Stringer("seen", seen).Stringer("before", before).Stringer("epoch", l.epoch).
 		Msg("the node has seen more than this master's state: it was restored from a backup, it seems; a new epoch is begun, in which nodes obey again")
 	l.recordEvent(now, node, "EpochAdvanced", fmt.Sprintf("This node had seen epoch %s, the master was in %s: its store is older, as from a backup. "+

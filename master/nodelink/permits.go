@@ -40,6 +40,7 @@ func (l *Link) grantPermits(now clock.Now) (next clock.Now, err error) {
 	if !l.elsewhere() {
 		l.permits.Alone(now)
 	}
+	l.permits.Apart(l.config.Apart != nil && l.config.Apart())
 	ended, next := l.permits.Expire(now)
 	if err := l.writeSlots(ended); err != nil {
 		return next, err
@@ -160,7 +161,7 @@ func (l *Link) commitSlots(changes []change.Change) error {
 		return nil
 	}
 	for _, c := range changes {
-		l.log.Info().Str("slot", c.Key.Namespace+"/"+c.Key.Name).Bool("ended", c.Deletes()).Str("reason", c.Reason).Msg("slot changed")
+		l.log.Info().Str("slot", c.Key.Namespace+"/"+resource.SlotName(c.Key)).Bool("ended", c.Deletes()).Str("reason", c.Reason).Msg("slot changed")
 	}
 	_, err := l.config.Store.Commit(context.Background(), changes)
 	return err

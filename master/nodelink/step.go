@@ -82,6 +82,9 @@ func (l *Link) start(now clock.Now) error {
 		l.started = true
 	}
 	if epoch := message.Epoch(l.config.Store.Epoch()); l.book == nil || epoch != l.epoch {
+		if l.book != nil {
+			l.permits.Doubt(now) // nodes have seen more than the store has, it may be
+		}
 		l.epoch = epoch
 		l.book = desired.NewBook(epoch, l.config.Settings, l.packer)
 		l.announcement = announcement{}

@@ -47,13 +47,20 @@ type Slots struct {
 	Count     int    // of them; a bare pod has one
 }
 
-// Key is that of slot number n, from 0.
+// Key is that of slot number n, from 0. A record's name holds no slash.
 func (s Slots) Key(n int) change.Key {
-	return change.Key{Kind: SlotKind, Namespace: s.Namespace, Name: s.Owner + "/" + strconv.Itoa(n)}
+	name := strings.ReplaceAll(s.Owner, "/", ":") + ":" + strconv.Itoa(n)
+	return change.Key{Kind: SlotKind, Namespace: s.Namespace, Name: name}
 }
 
-// SlotOwner is the Owner of a slot's record.
-func SlotOwner(key change.Key) string { return key.Name[:max(0, strings.LastIndexByte(key.Name, '/'))] }
+// SlotOwner is the Owner of a slot's record, SlotName that and its number.
+func SlotOwner(key change.Key) string {
+	name := SlotName(key)
+	return name[:max(0, strings.LastIndexByte(name, '/'))]
+}
+
+// SlotName is a slot's record for people, as "deployment/web/0".
+func SlotName(key change.Key) string { return strings.ReplaceAll(key.Name, ":", "/") }
 
 // SlotsOf is what slots there are for a pod.
 func SlotsOf(view change.View, pod *corev1.Pod) Slots {

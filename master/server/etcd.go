@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
@@ -111,15 +112,20 @@ func (s *Server) awaitState(ctx context.Context) bool {
 		case <-ctx.Done():
 			return false
 		}
-		if s.sync.Status().State == etcdsync.Follower {
+	}
+	poll := time.NewTicker(100 * time.Millisecond)
+	defer poll.Stop()
+	for {
+		if s.sync != nil && s.sync.Status().State == etcdsync.Follower {
 			return true
 		}
-	}
-	select {
-	case <-s.prepared:
-		return true
-	case <-ctx.Done():
-		return false
+		select {
+		case <-s.prepared:
+			return true
+		case <-ctx.Done():
+			return false
+		case <-poll.C: // it may have ceased to lead before it was prepared
+		}
 	}
 }
 

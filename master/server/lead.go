@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -17,6 +18,7 @@ import (
 	"github.com/skerry-edge/skerry/master/enroll"
 	"github.com/skerry-edge/skerry/master/nodelink"
 	"github.com/skerry-edge/skerry/master/reconcile"
+	"github.com/skerry-edge/skerry/master/store"
 	"github.com/skerry-edge/skerry/protocol/daemon"
 )
 
@@ -24,8 +26,11 @@ import (
 // the first of its loops; it may be called again then. Each time is another run to the nodes, for the epoch is another.
 func (s *Server) lead(ctx context.Context) error {
 	if err := s.prepare(ctx); err != nil {
+		if errors.Is(err, store.ErrNotLeader) {
+			<-ctx.Done() // it leads no more
+		}
 		if ctx.Err() != nil {
-			return nil // it leads no more
+			return nil
 		}
 		return err
 	}
@@ -40,6 +45,7 @@ func (s *Server) lead(ctx context.Context) error {
 		Cluster: s.config.Cluster, Key: s.id.keys.Exchange,
 		Sign:    func(message []byte) []byte { return s.id.sign(message) },
 		Advance: s.advance(), Outranked: s.outranked(ctx), Brokers: s.brokers,
+		Elsewhere: s.elsewhere, Apart: s.apart,
 		Frames: s.mux, Clock: s.loops.link.Clock(daemon.Clock), Rand: rand.Reader, Logger: s.daemon.Log, Registerer: metrics,
 	})
 	joining := enroll.New(enroll.Config{
@@ -84,6 +90,12 @@ func (s *Server) advance() func(change.Epoch) error {
 	}
 	return s.store.Advance
 }
+
+// elsewhere reports whether an earlier leader may still permit nodes to run what must be single.
+func (s *Server) elsewhere() bool { return s.sync != nil && s.sync.Elsewhere() }
+
+// apart reports whether another master may lead by now.
+func (s *Server) apart() bool { return s.sync != nil && s.sync.Apart() }
 
 // sendFrame passes a frame of a stream to a node.
 func (s *Server) sendFrame(node string, frame []byte) error {

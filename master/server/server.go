@@ -211,7 +211,8 @@ func (s *Server) Run(ctx context.Context) (err error) {
 		return parts.Wait()
 	}
 	if err := s.writeKubeconfig(); err != nil {
-		return err
+		parts.Go(func() error { return err })
+		return parts.Wait()
 	}
 	asked, quiet := context.WithCancel(context.WithoutCancel(ctx)) // the audit log takes down the API's last requests too
 	parts.Go(func() error { defer quiet(); return s.api.Run(ctx, s.apiListener) })

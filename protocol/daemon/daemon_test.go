@@ -259,3 +259,21 @@ func TestLogLines(t *testing.T) {
 		t.Errorf("logged %s", &out)
 	}
 }
+
+// A note is in the report, and makes nothing less ready; a loop that has ended can't hang.
+func TestNotesAndEndedLoops(t *testing.T) {
+	var h Health
+	h.Note("etcd", func() string { return "away" })
+	if report, err := h.Ready(); err != nil || report != "note etcd: away\n" {
+		t.Errorf("the report is %q, %v", report, err)
+	}
+	loop := h.Loop("the link")
+	loop.Started(Clock().Add(-time.Hour), func() {})
+	if err := h.Alive(Clock()); err == nil {
+		t.Error("a loop that hangs is alive")
+	}
+	loop.Ended()
+	if err := h.Alive(Clock()); err != nil {
+		t.Errorf("a loop that has ended: %v", err)
+	}
+}

@@ -41,20 +41,7 @@ func newMasters(t *testing.T, count int, args ...string) *masters {
 	f.startMaster(flags...)
 	f.all = []*lab.Master{f.master}
 	host := f.host("second")
-	dir := filepath.Join(f.lab.Dir, host.Name)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range []string{"cluster.pem", "secrets.key", "serviceaccounts.pem"} {
-		data, err := os.ReadFile(filepath.Join(f.master.DataDir, file))
-		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, file), data, 0o600)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	second, err := f.lab.StartMaster(host, flags...)
+	second, err := f.lab.StartMaster(host, append(flags, "--join-masters", "@"+f.masterToken())...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,6 +55,20 @@ func newMasters(t *testing.T, count int, args ...string) *masters {
 	}
 	f.waitReady(count)
 	return f
+}
+
+// masterToken makes a join token for another master, and returns its file.
+func (f *masters) masterToken() (file string) {
+	f.Helper()
+	f.until("the master has a kubeconfig", func() (bool, string) {
+		out, err := f.master.Kubectl("get", "namespaces")
+		return err == nil, seen(out, err)
+	})
+	file = filepath.Join(f.TempDir(), "token")
+	if err := os.WriteFile(file, []byte(f.kubectl("token", "create", "--for-master", "-o", "token")), 0o600); err != nil {
+		f.Fatal(err)
+	}
+	return file
 }
 
 type masterList struct {

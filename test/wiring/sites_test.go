@@ -55,7 +55,7 @@ func TestSitesInOneEtcd(t *testing.T) {
 	if err := e.Wipe("/skerry/barn2/"); err != nil {
 		t.Fatal(err)
 	}
-	barn2.until("the wiped site is there again, in a newer term", func() bool { s := sites(t, e)["barn2"]; return s.Term > 1 && s.Leader != "" })
+	barn2.until("the wiped site is there again, in a newer term", func() bool { s := sites(t, e)["barn2"]; return s.Term > 1 && s.Leader != "" && !s.Synced.IsZero() })
 	barn.secretNamed("still-taken")
 	if s := sites(t, e)["barn"]; s.Term != 1 || !barn.leads() {
 		t.Errorf("the other site was disturbed: %+v", s)

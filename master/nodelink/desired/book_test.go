@@ -264,3 +264,20 @@ func TestMeteredLinks(t *testing.T) {
 	knows("of another epoch", again, false)
 	knows("nothing applied", message.Position{}, false)
 }
+
+// The masters' brokers are part of what each node is told, and a change of them is a new document for each.
+func TestBrokersAreTold(t *testing.T) {
+	s := newState(t)
+	s.expect("the nodes joined", "n1 1: 0+0", "n2 1: 0+0")
+	s.book.SetBrokers([]string{"mqtts://a:8883", "mqtts://b:8883"})
+	s.expect("a second master came", "n1 2: 0+0", "n2 2: 0+0")
+	s.book.SetBrokers([]string{"mqtts://a:8883", "mqtts://b:8883"})
+	s.expect("nothing changed")
+	doc, _, err := s.book.Update(s.store.View(), "n1", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, content, err := doc.Unpack(); err != nil || len(content.Settings.Brokers) != 2 {
+		t.Errorf("n1 is told %+v, %v", content.Settings, err)
+	}
+}

@@ -126,7 +126,7 @@ func (b *Book) decide(view change.View, now clock.Now, n *node, p *pod, taken ma
 	case p.over:
 		return nil, ""
 	case s != nil && s.Holder != n.Holder:
-		if !s.over(now) {
+		if b.apart || !s.over(now) {
 			return nil, fmt.Sprintf("a device that was node %s before has held its slot%s", s.Node, b.left(s))
 		}
 	case s != nil && s.Bound:
@@ -152,7 +152,7 @@ func (b *Book) decide(view change.View, now clock.Now, n *node, p *pod, taken ma
 		return nil, "this master has begun to lead, and waits " + ended(b.longest).Round(time.Second).String() +
 			" for permits of an earlier one to end before it gives a slot away"
 	}
-	key, why := b.free(view, p, taken)
+	key, why := b.free(view, n, p, taken)
 	if why != "" {
 		return nil, why
 	}
@@ -162,7 +162,7 @@ func (b *Book) decide(view change.View, now clock.Now, n *node, p *pod, taken ma
 }
 
 // free is a slot for a pod that has none, or why there is none.
-func (b *Book) free(view change.View, p *pod, taken map[change.Key]bool) (change.Key, string) {
+func (b *Book) free(view change.View, n *node, p *pod, taken map[change.Key]bool) (change.Key, string) {
 	rec, ok := view.Get(p.key)
 	if !ok {
 		return change.Key{}, "the pod is deleted"
@@ -186,11 +186,12 @@ func (b *Book) free(view change.View, p *pod, taken map[change.Key]bool) (change
 	}
 	// All that runs counts, whatever its number: there may have been more slots before.
 	if count+len(held) < slots.Count {
-		for i := 0; ; i++ {
-			if key := slots.Key(i); b.slots[key] == nil && !taken[key] {
+		for i := 0; i <= len(b.slots)+len(taken); i++ {
+			if key := slots.Key(i); b.slots[key] == nil && !taken[key] && (!b.apart || b.before[key] == n.Holder) {
 				return key, ""
 			}
 		}
+		return change.Key{}, "this master is cut off from etcd and another one may lead: until it knows, a slot goes only to the node that had it before"
 	}
 	if len(held) == 0 {
 		return change.Key{}, "every slot of " + slots.Owner + " is taken"

@@ -39,6 +39,10 @@ type Book struct {
 	// elsewhere: another master may still grant permits, as one that is cut off does until it knows better.
 	elsewhere bool
 	heard     map[string]types.UID // the nodes that obey this master, with the uids of their objects
+	// apart: another master may lead by now, and whoever is silent here may obey it. before has the slots that were taken
+	// when that began, with the uids of their nodes' objects; the other master has them in its store, too.
+	apart  bool
+	before map[change.Key]types.UID
 }
 
 // slot is a slot that is taken.
@@ -230,6 +234,24 @@ func (b *Book) Alone(now clock.Now) {
 	b.elsewhere = false
 	for _, s := range b.slots {
 		s.settle(now)
+	}
+}
+
+// Apart says whether another master may lead by now, as when this one is cut off from etcd. Then a node that is silent may
+// obey the other, so that no permit ends by time; and a slot goes to nobody but the node that had it when that began, for
+// of any other the other master would know nothing.
+func (b *Book) Apart(apart bool) {
+	if apart == b.apart {
+		return
+	}
+	b.apart, b.before = apart, nil
+	b.freed = true
+	if !apart {
+		return
+	}
+	b.before = map[change.Key]types.UID{}
+	for key, s := range b.slots {
+		b.before[key] = s.Holder
 	}
 }
 

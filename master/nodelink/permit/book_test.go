@@ -164,7 +164,7 @@ func (w *world) end(changes []change.Change) string {
 	w.t.Helper()
 	var out []string
 	for _, c := range changes {
-		out = append(out, c.Key.Name)
+		out = append(out, resource.SlotName(c.Key))
 	}
 	if len(changes) > 0 {
 		w.commit(changes...)
@@ -503,4 +503,36 @@ func TestWhatThisMasterGrants(t *testing.T) {
 	want(t, "granted", w.ask("n1"), "db")
 	w.pass(surely)
 	want(t, "ended", w.expire(), "pod/db/0")
+}
+
+// A master that is cut off while another may lead: what is silent may obey the other, so that nothing ends by time, and a
+// slot stays with the node that had it. When it knows that nobody else has led, all is as before.
+func TestAnotherMasterMayLead(t *testing.T) {
+	w := newWorld(t)
+	w.pod("db node=n1 uid=a")
+	w.ask("n1")
+	w.book.Apart(true)
+	w.pass(24 * time.Hour)
+	want(t, "by time", w.expire(), "")
+	want(t, "who asks goes on", w.ask("n1"), "a")
+	w.remove("db")
+	w.pod("db node=n2 uid=b")
+	want(t, "its word still counts", w.gone("n1", "a"), "pod/db/0")
+	want(t, "another node", w.ask("n2"), "")
+	w.remove("db")
+	w.pod("db node=n1 uid=c")
+	want(t, "the same one", w.ask("n1"), "c")
+	w.pod("new node=n1")
+	want(t, "a slot that the other master may give away, too", w.ask("n1"), "c")
+	w.pass(10 * surely)
+	w.boots["n1"] = "2"
+	want(t, "after a reboot, when its permit has ended", w.ask("n1"), "c")
+	w.remove("db")
+	w.pod("db node=n2 uid=d")
+	w.pass(10 * surely)
+	want(t, "still apart", w.expire()+w.ask("n2"), "")
+	w.book.Apart(false)
+	want(t, "nobody else has led", w.expire(), "pod/db/0")
+	want(t, "then", w.ask("n2"), "d")
+	want(t, "and", w.ask("n1"), "new")
 }

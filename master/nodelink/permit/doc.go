@@ -16,6 +16,11 @@
 // may have been sent just before this epoch began. And the store may be older than what was granted, restored from a
 // backup: a master that begins to lead gives no slot away before the longest permit of an earlier one has ended.
 //
+// Two masters may lead at once, one of them cut off from etcd, and each must keep to what the other can't know. The one
+// that took over treats what nodes hold as permitted until each has proven that it obeys it (Heard), for a node obeys one
+// master. The one that may have been replaced (Apart) lets nothing end by time, for whoever is silent may obey the other,
+// and moves no slot to another node.
+//
 // A pod that can run on one node only is granted for good (Slot.Bound): only that node's word ends its record, or a
 // person's who knows that the node is off.
 //

@@ -21,7 +21,7 @@ func (b *Book) Expire(now clock.Now) (changes []change.Change, next clock.Now) {
 	for _, key := range sortedSlots(b.slots) {
 		s := b.slots[key]
 		switch {
-		case s.Bound, s.elsewhere:
+		case s.Bound, s.elsewhere, b.apart:
 		case s.over(now):
 			changes = append(changes, s.end("its last permit has surely ended"))
 		default:

@@ -203,6 +203,27 @@ func TestBrokersAreAlternatives(t *testing.T) {
 	})
 }
 
+// Other brokers are used from the next connection on; the present one stays.
+func TestUseBrokers(t *testing.T) {
+	onEachBroker(t, func(t *testing.T, r *rig) {
+		config := r.config(t, "node-1")
+		good := config.Brokers
+		dead, err := mqtt.ParseBroker("mqtts://" + freePort(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		config.Brokers = []mqtt.Broker{dead}
+		node, _ := start(t, config)
+		node.UseBrokers(nil) // says nothing
+		node.UseBrokers(good)
+		first := connected(t, node)
+		node.UseBrokers([]mqtt.Broker{dead})
+		if number, up := node.Connection(); !up || number != first {
+			t.Errorf("connection %d after %d, up: %t", number, first, up)
+		}
+	})
+}
+
 // What somebody else puts on the broker beyond the limit is not handed on, and does no harm.
 func TestOversizedMessagesAreDropped(t *testing.T) {
 	r := mosquitto(t)
