@@ -25,6 +25,9 @@ const (
 	LabelContainer = "skerry.dev/container"
 	LabelSpecHash  = "skerry.dev/spec-hash"
 	LabelAttempt   = "skerry.dev/attempt" // 0 for the first run of the container, then 1, 2, …
+	// LabelGuarded is "true" for a container that may run only while its pod has a permit: it is told from others also by an
+	// agent that does not know the pod.
+	LabelGuarded = "skerry.dev/guarded"
 )
 
 // Engine runs containers on this node. All methods may be called from several goroutines, block until done

@@ -49,7 +49,8 @@ func (l *Link) revoke(e peer.Revoke) {
 func (l *Link) runNothing(stored peer.Head) peer.Head {
 	l.config.Local.Accept(message.Content{})
 	nothing := message.Encode(message.Content{})
-	next := peer.Head{Position: stored.Position, Digest: message.DigestOf(nothing)}
+	// It is no document of a master's, so it has no number: one that is numbered the same must not pass for it.
+	next := peer.Head{Position: message.Position{Epoch: stored.Position.Epoch}, Digest: message.DigestOf(nothing)}
 	if stored.Position.Serial == 0 || stored.Digest == next.Digest {
 		return stored
 	}

@@ -61,6 +61,9 @@ func build(d *Desired, node Node, p *corev1.Pod, c *corev1.Container, attempt in
 		TTY:         c.TTY,
 		Stdin:       c.Stdin,
 	}
+	if guarded(p) {
+		s.Labels[engine.LabelGuarded] = "true"
+	}
 	if _, set := env["HOSTNAME"]; !set {
 		env["HOSTNAME"] = hostname
 	}
@@ -165,10 +168,13 @@ func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys
 // ends all that is in it.
 const GuardedCgroup = "stop"
 
+// guarded reports whether the pod may run only while it has a permit.
+func guarded(p *corev1.Pod) bool { return shared.Single(p) && !shared.Pinned(p) }
+
 // cgroup is the pod's group below the agent's parent.
 func cgroup(p *corev1.Pod) string {
 	group := "pod" + string(p.UID)
-	if shared.Single(p) && !shared.Pinned(p) {
+	if guarded(p) {
 		return GuardedCgroup + "/" + group
 	}
 	return group

@@ -39,7 +39,7 @@ func (d *decider) end(views []view) {
 		d.ending, d.endSince = true, d.now
 	}
 	deadline := d.endSince.Add(graceOf(d.pod))
-	if d.needsPermit() {
+	if d.needsPermit() || d.ownsGuarded() {
 		if end := d.permitEnd(); end == (clock.Now{}) {
 			deadline = d.endSince
 		} else {

@@ -1,6 +1,7 @@
 package pod
 
 import (
+	"slices"
 	"time"
 
 	"github.com/skerry-edge/skerry/edgeagent/engine"
@@ -30,10 +31,14 @@ func (d *decider) needsPermit() bool {
 	return d.pod != nil && shared.Single(d.pod) && !shared.Pinned(d.pod)
 }
 
-// Guarded reports whether the pod is one that needs a permit, as far as is known.
-func (m *Memory) Guarded() bool {
-	return m.pod == nil || shared.Single(m.pod) && !shared.Pinned(m.pod)
+// ownsGuarded reports whether the pod has a container that only a permit lets run. The pod need not be known, as after the
+// loss of the agent's disk.
+func (d *decider) ownsGuarded() bool {
+	return slices.ContainsFunc(d.s.Containers, Guarded)
 }
+
+// Guarded reports whether a container may run only while its pod has a permit.
+func Guarded(c engine.Container) bool { return c.Labels[engine.LabelGuarded] == "true" }
 
 // mayStart reports whether containers of the pod may be started now, and if not why.
 func (d *decider) mayStart() (bool, string) {

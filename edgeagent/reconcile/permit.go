@@ -131,6 +131,7 @@ func (r *Reconciler) gatherPermits(now clock.Now) {
 	for _, g := range grants {
 		next := newPermit(g)
 		p.grant, p.bound = &next, g.Bound
+		p.narrow()
 	}
 	for _, pods := range releases {
 		for _, uid := range pods {
@@ -145,6 +146,28 @@ func (r *Reconciler) gatherPermits(now clock.Now) {
 			}
 		}
 	}
+}
+
+// narrow takes the right to run from pods that the newest permit does not name, at once: the master may give their slots
+// away when the one before has ended, and the guard can't tell them from those that it names.
+func (p *permits) narrow() {
+	if p.grant == nil {
+		return
+	}
+	named := p.grant.Pods
+	if p.held.Inherited {
+		if p.asked && p.armed {
+			p.held.Pods, p.held.Inherited = maps.Clone(named), false
+		}
+		return
+	}
+	held := map[string]bool{}
+	for uid := range p.held.Pods {
+		if named[uid] {
+			held[uid] = true
+		}
+	}
+	p.held.Pods = held
 }
 
 // letGo takes the right to start a pod away, before the master is told that it is gone.
@@ -185,6 +208,7 @@ func (r *Reconciler) takeAnswer(a guardAnswer, now clock.Now) {
 		p.asked, p.armed = true, a.deadline.Boot != 0
 		if p.held.Inherited {
 			p.held.Until = a.deadline // zero: nothing was permitted
+			p.narrow()
 		}
 	case a.armed != nil:
 		p.armed, p.held = true, *a.armed
@@ -271,6 +295,9 @@ func (r *Reconciler) callGuard(now clock.Now, guarded bool) clock.Now {
 		p.held, p.grant = *p.grant, nil // nothing to guard
 	case p.grant != nil && now.Reached(p.grant.Until):
 		p.grant = nil // it came too late
+	case p.grant != nil && r.strangers(p.grant):
+		// The guard knows one deadline for all: a later one would let them go on, too. They are being stopped; what can't be
+		// stopped ends with all others at the deadline in force.
 	case p.grant != nil:
 		grant := p.grant
 		r.guard(func(ctx context.Context) guardAnswer {
@@ -327,11 +354,26 @@ func (r *Reconciler) needPermits() (asks []string, guarded bool) {
 		}
 	}
 	for _, c := range r.listing.containers {
-		if m := r.memories[c.Labels[engine.LabelPodUID]]; c.State == engine.Running && (m == nil || m.Guarded()) {
+		if c.State == engine.Running && pod.Guarded(c) {
 			return asks, true
 		}
 	}
 	return asks, false
+}
+
+// strangers reports whether something of the guarded runs, or may, that a permit does not name.
+func (r *Reconciler) strangers(permit *pod.Permit) bool {
+	if r.listing == nil {
+		return true // what runs is not known yet
+	}
+	for _, w := range r.doing {
+		if w.action.Kind == pod.Start && w.action.Before.Boot != 0 && !permit.Pods[w.action.PodUID] {
+			return true
+		}
+	}
+	return slices.ContainsFunc(r.listing.containers, func(c engine.Container) bool {
+		return c.State == engine.Running && pod.Guarded(c) && !permit.Pods[c.Labels[engine.LabelPodUID]]
+	})
 }
 
 // onEngine reports whether a container of a pod is there, or on its way.

@@ -253,3 +253,36 @@ func TestAGrantThatCameTooLate(t *testing.T) {
 	b.agent.Grant(message.Grant{Ask: uint64((b.now.Boot - 41*time.Second).Milliseconds()), Millis: 40_000, Pods: []string{string(db.UID)}})
 	b.pass(time.Minute).runs("")
 }
+
+// An agent that has lost its disk does not know the pods whose containers run. What it is not permitted to run ends at once
+// all the same: the deadline that it has armed for others must not let the old ones go on.
+func TestWhatAnAgentDoesNotKnowEndsWithItsPermit(t *testing.T) {
+	b := newBoard(t, nil)
+	old, next := single("old"), single("next")
+	old.Spec.Containers[0].Args = []string{"ignore"}
+	b.desire(old).pass(time.Second).grant(old).pass(10 * time.Second).runs("old")
+	b.disk.records = map[string][]byte{}
+	b.startAgent()
+	b.desire(next).pass(10 * time.Second).runs("old") // it is told to end, and the permit before lasts
+	before, _ := b.armed()
+	b.grant(next).pass(time.Second).runs("next")
+	if deadline, _ := b.armed(); deadline == before {
+		t.Error("the guard was not armed anew")
+	}
+}
+
+// What can't be stopped though it is not permitted any more holds the guard's deadline where it is: it ends with that.
+func TestALaterDeadlineLetsNothingElseGoOn(t *testing.T) {
+	b := newBoard(t, nil)
+	db, web := single("db"), single("web")
+	b.desire(db, web).pass(time.Second).grant(db, web).pass(10 * time.Second).runs("db web")
+	b.engine.SetAway(true)
+	before, _ := b.armed()
+	b.desire(web).grant(web).pass(10 * time.Second).runs("db web").grant(web).pass(10 * time.Second)
+	if deadline, _ := b.armed(); deadline != before {
+		t.Errorf("the guard is armed for %s, it was for %s, and db runs", deadline, before)
+	}
+	b.pass(10 * time.Second).runs("")
+	b.engine.SetAway(false)
+	b.pass(5 * time.Second).grant(web).pass(5 * time.Second).runs("web")
+}

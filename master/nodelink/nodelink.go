@@ -87,6 +87,7 @@ type Link struct {
 	nodes   map[string]*node
 	reports []report // of this Step
 	permits *permit.Book
+	curious map[string]bool   // nodes that were heard, and are to be asked about slots
 	asking  map[string]uint64 // nodes that ask for a permit in this Step
 	publish map[string]bool   // nodes whose document is to be sent, changed or not
 	retryAt clock.Now         // when to try again what did not go out
@@ -127,6 +128,7 @@ func New(config Config) *Link {
 		nodes:   map[string]*node{},
 		permits: permit.NewBook(permit.Config{}), // of the time before the first Step
 		asking:  map[string]uint64{},
+		curious: map[string]bool{},
 		publish: map[string]bool{},
 		retryAt: clock.Never,
 		paces:   newPaces(config.Settings),

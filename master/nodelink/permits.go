@@ -17,8 +17,8 @@ import (
 	"github.com/skerry-edge/skerry/protocol/message"
 )
 
-// releaseGap bounds the pods that one message asks about.
-const releaseGap = 64
+// maxQuestions bounds the pods that one message asks about.
+const maxQuestions = 64
 
 // asked notes that a node asks for a permit; answerAsked answers.
 func (l *Link) asked(name string, ask uint64) { l.asking[name] = ask }
@@ -53,9 +53,14 @@ func (l *Link) grantPermits(now clock.Now) (next clock.Now, err error) {
 		if err := l.grant(now, l.permits.Ask(l.config.Store.View(), now, from)); err != nil {
 			return next, err
 		}
-		l.askAboutSlots(now, from)
 	}
 	clear(l.asking)
+	for _, name := range slices.Sorted(maps.Keys(l.curious)) {
+		if from, ok := l.asker(name, 0); ok {
+			l.askAboutSlots(now, from)
+		}
+	}
+	clear(l.curious)
 	for _, name := range l.permits.Again(now) {
 		a, more := l.permits.AnswerAgain(l.config.Store.View(), now, name)
 		if !more {
@@ -130,7 +135,7 @@ func (l *Link) askAboutSlots(now clock.Now, from permit.Asker) {
 		return
 	}
 	r := message.Release{}
-	for _, uid := range uids[:min(len(uids), releaseGap)] {
+	for _, uid := range uids[:min(len(uids), maxQuestions)] {
 		r.Pods = append(r.Pods, string(uid))
 	}
 	l.request(from.Name, l.nodes[from.Name].current, message.Request{Release: &r})

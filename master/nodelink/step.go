@@ -333,6 +333,9 @@ func (l *Link) do(now clock.Now, name string, from target, effect peer.Effect) {
 		l.reports = append(l.reports, report{node: name, key: from.key, boot: l.nodes[name].peer.Boot(), status: e.Status})
 	case peer.Heard:
 		l.line.proofAt = now
+		if l.permits.Curious(name) {
+			l.curious[name] = true
+		}
 		if l.book.Unmetered(name, e.Applied) {
 			l.paces.known(name)
 		}

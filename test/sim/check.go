@@ -18,11 +18,12 @@ import (
 
 // checkAttempts: of one container of a pod there is never more than one attempt that runs.
 func (w *World) checkAttempts() {
+	changed := false
 	for _, n := range w.machines() {
 		if !n.changed {
 			continue
 		}
-		n.changed = false
+		n.changed, changed = false, true
 		running := map[string]string{}
 		for _, c := range n.engine.Containers() {
 			if c.State != engine.Running {
@@ -34,6 +35,9 @@ func (w *World) checkAttempts() {
 			}
 			running[key] = c.ID
 		}
+	}
+	if changed {
+		w.checkSingles()
 	}
 }
 
@@ -55,7 +59,7 @@ func (w *World) checkStart(n *node, spec engine.Spec) {
 // single, for its permit may end.
 func (w *World) checkStop(n *node, id string) {
 	for uid := range n.book.listed {
-		if strings.HasPrefix(id, uid+"-") && !n.book.dropped[uid] && !w.singles[uid] {
+		if strings.HasPrefix(id, uid+"-") && !n.book.dropped[uid] && w.singles.pods[uid] == nil {
 			w.fail("%s stops %s, which it was told to run and never to stop", n.name, id)
 		}
 	}
@@ -185,6 +189,9 @@ func (w *World) checkPod(who string, e change.Event, events []change.Event, reas
 func (w *World) checkGone(pod *corev1.Pod) {
 	if n := w.byName[pod.Spec.NodeName]; n != nil && n.cloned > 0 && w.now <= n.cloned+memory {
 		return // two machines speak for one node, and neither knows of the other's containers
+	}
+	if w.now < w.restoredAt+memory+patience/4 {
+		return // it may have been bound to another node after the backup, which was not reached yet
 	}
 	for _, n := range w.nodes {
 		for _, id := range n.containers()[string(pod.UID)] {

@@ -66,7 +66,7 @@ func (e *engineOf) Start(ctx context.Context, spec engine.Spec) error {
 			return err
 		}
 		n.w.checkStart(n, spec)
-		n.w.checkSingle(n, spec)
+		n.w.checkGuardedStart(n, spec)
 		if pod := n.book.listed[uid]; pod != nil && pod.DeletionTimestamp == nil {
 			delete(n.book.dropped, uid)
 		}

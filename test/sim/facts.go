@@ -9,7 +9,6 @@ import (
 
 	"github.com/skerry-edge/skerry/master/change"
 	"github.com/skerry-edge/skerry/master/resource"
-	shared "github.com/skerry-edge/skerry/protocol/pod"
 )
 
 // facts are what the store says of pods, Deployments and Nodes and since when, kept up with every commit, so that nobody
@@ -26,8 +25,9 @@ type facts struct {
 type podFact struct {
 	uid, name, app, node string
 	controlled           bool
-	single               bool   // of its slot there must be one at most
-	program              string // what its container runs
+	single               *singlePod // of its slot there must be one at most; nil: there may be several
+	selects              string     // the node that it can run on only; empty: any
+	program              string     // what its container runs
 	grace                time.Duration
 	bound, deleted       time.Duration // since when; 0: it isn't
 	ended, ready         bool
@@ -50,6 +50,7 @@ type nodeFact struct {
 func (f *facts) reset(w *World) {
 	*f = facts{pods: map[change.Key]*podFact{}, deployments: map[string]*deploymentFact{}, nodes: map[string]*nodeFact{}}
 	view := w.master.store.View()
+	w.resetSlots(view)
 	for _, kind := range []change.Kind{resource.Nodes.Kind, resource.Deployments.Kind, resource.Pods.Kind} {
 		for rec := range view.List(kind, "") {
 			f.follow(w, []change.Event{{Rev: rec.Rev, Key: rec.Key, New: rec}})
@@ -67,6 +68,8 @@ func (f *facts) follow(w *World, events []change.Event) {
 			f.followNode(w, e)
 		case resource.Deployments.Kind:
 			f.followDeployment(w, e)
+		case resource.SlotKind:
+			w.followSlot(e)
 		}
 	}
 }
@@ -77,13 +80,14 @@ func (f *facts) followPod(w *World, e change.Event) {
 		return
 	}
 	p := w.pod(e.New)
+	w.singles.followPod(p)
 	fact := f.pods[e.Key]
 	if fact == nil {
 		f.order = append(f.order, e.Key)
 	}
 	if fact == nil || fact.uid != string(p.UID) {
 		c := p.Spec.Containers[0]
-		fact = &podFact{uid: string(p.UID), name: p.Name, app: p.Labels["app"], controlled: metav1.GetControllerOfNoCopy(p) != nil, single: shared.Single(p)}
+		fact = &podFact{uid: string(p.UID), name: p.Name, app: p.Labels["app"], controlled: metav1.GetControllerOfNoCopy(p) != nil, selects: p.Spec.NodeSelector[corev1.LabelHostname]}
 		if len(c.Args) > 0 {
 			fact.program = c.Args[0]
 		}
@@ -92,6 +96,7 @@ func (f *facts) followPod(w *World, e change.Event) {
 		}
 		f.pods[e.Key] = fact
 	}
+	fact.single = w.singles.pods[fact.uid]
 	if p.Spec.NodeName != fact.node {
 		fact.node, fact.bound = p.Spec.NodeName, w.now
 	}
@@ -126,6 +131,9 @@ func (f *facts) followDeployment(w *World, e change.Event) {
 	name := e.Key.Name
 	if !e.New.Exists() {
 		delete(f.deployments, name)
+		if o := w.singles.owners["deployment/"+name]; o != nil {
+			o.ask(0)
+		}
 		return
 	}
 	d, err := resource.As[*appsv1.Deployment](resource.Deployments, e.New)
@@ -144,6 +152,9 @@ func (f *facts) followDeployment(w *World, e change.Event) {
 		fact.gen, fact.since = d.Generation, w.now
 	}
 	fact.replicas = int(*d.Spec.Replicas)
+	if fact.single {
+		w.singles.owner("deployment/" + name).ask(fact.replicas)
+	}
 }
 
 // each calls do with every pod, in the order of their making, and forgets the order of those that are gone.

@@ -3,6 +3,7 @@ package sim
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/skerry-edge/skerry/edgeagent/engine"
@@ -50,7 +51,7 @@ func (w *World) strike() {
 
 // strikeNode makes a fault of one node.
 func (w *World) strikeNode(n *node) {
-	switch w.random.Intn(15) {
+	switch w.faultOf(18) {
 	case 0:
 		n.crash(w.pause())
 	case 1:
@@ -74,7 +75,7 @@ func (w *World) strikeNode(n *node) {
 		w.log(n.name, "CLOCK is stepped, off by %s", off)
 		n.machine.setWall(off)
 	case 11, 12:
-		n.freeze(w.pause())
+		n.hangs()
 	case 13:
 		if w.chance(0.4) {
 			n.clone(w.between(5*time.Second, time.Minute))
@@ -83,18 +84,74 @@ func (w *World) strikeNode(n *node) {
 		if w.chance(0.3) {
 			n.rename()
 		}
+	case 15:
+		n.guardCrashes()
+		if w.chance(0.5) {
+			n.freeze(w.pause())
+		}
+	case 16:
+		n.guardAway(w.between(time.Second, 40*time.Second))
+	case 17:
+		if w.chance(0.3) {
+			n.replace(w.between(5*time.Second, time.Minute))
+		}
 	}
+}
+
+// hangs stops the agent's loops: now, or when the next request of the master has reached it and was not read. In worlds about
+// permits the node is cut off mostly, for longer than it hangs: a device in trouble, in short.
+func (n *node) hangs() {
+	w := n.w
+	if w.options.Permits && w.chance(0.7) {
+		n.dozes = w.chance(0.5)
+		if d := w.between(30*time.Second, 2*time.Minute); !n.dozes {
+			n.freeze(d)
+			w.cut(n.name, true, true, d+w.between(0, time.Minute))
+		}
+		return
+	}
+	if n.dozes = w.chance(0.5); !n.dozes {
+		n.freeze(w.pause())
+	}
+}
+
+// asked reports whether the node has single pods and has just sent a heartbeat, so that the request that comes is its permit.
+func (n *node) asked() bool {
+	w := n.w
+	return !w.options.Permits || w.now-n.beat < 200*time.Millisecond && slices.ContainsFunc(n.instances(), func(i instance) bool { return !i.p.pinned })
+}
+
+// dozesOff is what comes of it when the request is there.
+func (n *node) dozesOff() {
+	w := n.w
+	n.dozes = false
+	if !w.options.Permits {
+		n.freeze(w.pause())
+		return
+	}
+	d := w.between(20*time.Second, time.Minute)
+	n.freeze(d)
+	w.cut(n.name, true, true, d+w.between(30*time.Second, time.Minute))
+}
+
+// faultOf draws one of the faults of a node. Permits fear cuts and frozen agents most, each for longer than a permit.
+func (w *World) faultOf(kinds int) int {
+	if w.options.Permits && w.chance(0.4) {
+		return []int{5, 6, 11, 12, 13, 15, 1, 14}[w.random.Intn(8)]
+	}
+	return w.random.Intn(kinds)
 }
 
 // strikeAll makes a fault of what there is only once.
 func (w *World) strikeAll() {
-	switch w.random.Intn(11) {
+	switch w.faultOfAll(12) {
 	case 0:
-		if w.chance(0.4) {
+		if w.chance(0.4) || w.options.Permits {
 			w.settings = choices[w.random.Intn(len(choices))] // in force with the next start
 			w.log("user", "CHANGES the master's settings and restarts it")
 		}
 		w.master.crash(w.pause(), w.chance(0.3))
+		w.cutSome()
 	case 1, 2:
 		w.master.crashIn, w.master.written = 1+w.random.Intn(12), w.chance(0.5)
 	case 3:
@@ -121,8 +178,33 @@ func (w *World) strikeAll() {
 			}
 		}
 		w.log("network", "WEATHER %+v", w.weather)
+	case 11:
+		if w.chance(0.3) || w.options.Permits {
+			w.restore(w.between(time.Second, 10*time.Second) + w.pause()/4)
+		}
 	case 10:
 		w.replay(10+w.random.Intn(200), func(recorded) bool { return true })
+	}
+}
+
+// faultOfAll draws one of the faults of what there is only once. Permits fear new leaders most.
+func (w *World) faultOfAll(kinds int) int {
+	if w.options.Permits && w.chance(0.4) {
+		return []int{0, 0, 0, 11, 8}[w.random.Intn(5)]
+	}
+	return w.random.Intn(kinds)
+}
+
+// cutSome cuts nodes off for longer than permits last mostly, in worlds about permits: what has happened to the master may have
+// happened to a switch, too.
+func (w *World) cutSome() {
+	if !w.options.Permits || w.chance(0.4) {
+		return
+	}
+	for _, n := range w.nodes {
+		if w.chance(0.4) {
+			w.cut(n.name, true, true, w.between(20*time.Second, 2*time.Minute))
+		}
 	}
 }
 
@@ -138,7 +220,7 @@ func (w *World) cutMany(part float64) {
 
 // pause is how long something is away: mostly short, at times long.
 func (w *World) pause() time.Duration {
-	if w.chance(0.2) {
+	if w.chance(0.2) || w.options.Permits && w.chance(0.3) {
 		return w.between(30*time.Second, 2*time.Minute)
 	}
 	return w.between(100*time.Millisecond, 10*time.Second)
@@ -196,6 +278,8 @@ func (w *World) Calm() {
 	for _, n := range w.machines() {
 		w.heal(n.name)
 		n.engine.SetAway(false)
+		n.engine.Guard().SetAway(false)
+		n.dozes = false
 		if n.agent != nil {
 			n.agent.crashIn = 0
 		}

@@ -111,6 +111,8 @@ func (n *node) rename() {
 	n.kill(0)
 	n.ends++ // nobody starts that agent again
 	m.engine, m.nets, m.boots, m.alias = n.engine, n.nets, n.boots, n.base()
+	m.guarded, n.guarded = n.guarded, guarded{}
+	m.ticker.wake()
 	m.health, m.book.dropped = n.health, n.book.dropped
 	n.gone = true
 	n.newEngine()
@@ -132,7 +134,7 @@ func (n *node) base() string {
 
 // enter lets a machine join as soon as there is a master, and starts its agent.
 func (n *node) enter() {
-	if n.w.master.down() || n.join(&client{n.w.master, "enroll"}) != nil {
+	if n.w.master.down() || n.join(&client{master: n.w.master, who: "enroll"}) != nil {
 		n.w.after(time.Second, n.enter)
 		return
 	}

@@ -59,7 +59,7 @@ func (n *node) rejoin(removed *sealtest.Node) {
 		return
 	}
 	next := n.w.cluster.AnotherNode(n.name, fmt.Sprintf("%s again, after %d keys", n.name, len(n.before)+n.keys.Made))
-	if err := n.joinAs(&client{n.w.master, "enroll"}, next); err != nil {
+	if err := n.joinAs(&client{master: n.w.master, who: "enroll"}, next); err != nil {
 		return
 	}
 	n.w.log(n.name, "JOINS again")

@@ -35,6 +35,9 @@ func (w *World) newMachine() *machine {
 func (m *machine) boot() {
 	if m.w.options.Skewed {
 		m.rate = 950 + m.w.random.Int63n(101)
+		if m.w.chance(0.3) { // what holds is to hold at the limits, too
+			m.rate = 950 + 100*m.w.random.Int63n(2)
+		}
 	}
 	m.bootedAt = m.w.now
 	m.bootBase = m.w.between(3*time.Second, 20*time.Second)

@@ -72,8 +72,12 @@ func (w *World) startMaster() {
 	before := w.master
 	m := &master{w: w, machine: before.machine, run: before.run + 1}
 	m.started = m.machine.now()
+	if w.options.Broken.Opened != nil {
+		w.options.Broken.Opened(w)
+	}
 	m.store = w.disk.open()
 	w.master = m
+	w.noteSettings(w.settings.Settings)
 	w.log("master", "STARTS, epoch %s, heartbeats every %s, node-timeout %s, suspect-timeout %s", m.store.Epoch(), w.settings.Heartbeat(),
 		w.settings.Timeout(), w.settings.suspect)
 	w.facts.reset(w)
@@ -84,14 +88,16 @@ func (w *World) startMaster() {
 	m.runner = &actor{name: "planners", machine: m.machine, stopped: stopped, frozen: frozen, woken: true}
 	m.line = w.newLine("master", m.machine, nil, frozen)
 	m.self = seal.Run{Number: m.run, Nonce: w.random.Uint64()}
+	link := &client{master: m, who: "nodelink", first: w.options.Broken.FirstLeader != nil && w.options.Broken.FirstLeader(w)}
 	l := nodelink.New(nodelink.Config{
-		Store: &client{m, "nodelink"}, Bus: m.line.client, Topics: w.topics, Run: m.self,
+		Store: store.Store(link), Bus: m.line.client, Topics: w.topics, Run: m.self,
 		Cluster: w.cluster.Name, Key: w.cluster.Keys.Exchange, Sign: w.cluster.Sign,
 		Master: "master", Settings: w.settings.Settings, Clock: m.machine.now, Rand: w.random, Logger: w.logger("master"), Wake: m.link.wake,
+		Advance: m.advance,
 	})
 	m.link.step = l.Step
 	r, err := reconcile.New(reconcile.Config{
-		Store: &client{m, "planner"}, Planners: w.planners(w.startOf(m)), Logger: w.logger("master"), Clock: m.machine.now, Wake: m.runner.wake,
+		Store: &client{master: m, who: "planner"}, Planners: w.planners(w.startOf(m)), Logger: w.logger("master"), Clock: m.machine.now, Wake: m.runner.wake,
 	})
 	if err != nil {
 		w.fail("make the runner: %w", err)
@@ -157,21 +163,35 @@ func (m *master) crash(back time.Duration, reboot bool) {
 // client is the store as one loop of a master sees it.
 type client struct {
 	*master
-	who string
+	who   string
+	first bool // the next answer of Epoch is that of a master before which there was none
 }
 
 var _ store.Store = (*client)(nil)
 
-func (c *client) View() change.View   { return c.store.View() }
-func (c *client) Epoch() change.Epoch { return c.store.Epoch() }
+func (c *client) View() change.View { return c.store.View() }
 func (c *client) Watch(kind change.Kind, from change.Rev, wake func()) (store.Cursor, error) {
 	return c.store.Watch(kind, from, wake)
+}
+
+// Epoch is store.Store.
+func (c *client) Epoch() change.Epoch {
+	if c.first {
+		c.first = false
+		return change.Epoch{Start: 1}
+	}
+	return c.store.Epoch()
 }
 
 // Commit notes what is acknowledged.
 func (c *client) Commit(ctx context.Context, changes []change.Change) (change.Rev, error) {
 	if c.dead {
 		return 0, errCrashed
+	}
+	if c.w.options.Broken.Commit != nil {
+		if changes = c.w.options.Broken.Commit(c.w, c.who, changes); len(changes) == 0 {
+			return c.store.View().Rev(), nil
+		}
 	}
 	c.w.checkHeard(changes)
 	d := c.w.disk

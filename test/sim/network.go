@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/skerry-edge/skerry/protocol"
 	"github.com/skerry-edge/skerry/protocol/bus"
 )
 
@@ -75,10 +76,22 @@ func (w *World) send(p bus.Packet, late time.Duration) {
 			w.heard(p)
 			w.log(p.Client, "%s", say(p))
 			w.record(p)
+			w.doze(p)
 		} else {
 			w.log(p.Client, "%s not delivered", say(p))
 		}
 	})
+}
+
+// doze freezes an agent that is to be with the request that has just arrived.
+func (w *World) doze(p bus.Packet) {
+	name, channel, ok := w.topics.Parse(p.Topic)
+	if n := w.byName[name]; ok && n != nil && !p.Up && channel == protocol.Beat {
+		n.beat = w.now
+	}
+	if n := w.byName[name]; ok && n != nil && n.dozes && n.asked() && !p.Up && p.Client == name && channel == protocol.Request {
+		n.dozesOff()
+	}
 }
 
 // line is the newest line of a client.

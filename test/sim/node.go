@@ -45,6 +45,9 @@ type node struct {
 	changed bool // containers may have
 	counted bool // running is what runs
 	running map[string][]string
+	guarded guarded
+	beat    time.Duration // when its last heartbeat reached the master
+	dozes   bool          // the agent is frozen when the master's next request has reached it, before it has read that
 
 	gone     bool          // no machine has this name any more
 	original *node         // whose disk it has a copy of
@@ -149,9 +152,14 @@ func (n *node) start() {
 		disk = w.options.Broken.AgentDisk(disk)
 	}
 	disk = &processDisk{disk, a}
+	guard := reconcile.Guard(n.engine.Guard())
+	if w.options.Broken.Guard != nil {
+		guard = w.options.Broken.Guard(n, guard)
+	}
+	guard = guardOf{guard, a}
 	w.log(n.who(), "agent STARTS, run %d", n.disk.runs)
 	r, err := reconcile.New(reconcile.Config{
-		Engine: &engineOf{n.engine, a}, Network: netOf{a}, Disk: disk, Guard: n.engine.Guard(), Executor: executor{a}, Clock: n.machine.now,
+		Engine: &engineOf{n.engine, a}, Network: netOf{a}, Disk: disk, Guard: guard, Executor: executor{a}, Clock: n.machine.now,
 		Node: func() plan.Node {
 			return plan.Node{Name: n.name, IP: "192.0.2.7", Boot: n.bootID()}
 		},
@@ -184,7 +192,12 @@ func (n *node) start() {
 	n.agent = a
 }
 
-func (n *node) bootID() string { return fmt.Sprintf("%s-boot-%d", n.machine.id, n.boots) }
+func (n *node) bootID() string {
+	if n.w.options.Broken.SameBoot {
+		return "boot"
+	}
+	return fmt.Sprintf("%s-boot-%d", n.machine.id, n.boots)
+}
 
 // freeze stops the agent's loops for a while, as SIGSTOP does, or a disk that hangs. They go on with what they knew; the
 // containers never stop. The broker may notice that nothing is heard any more.
@@ -263,6 +276,7 @@ func (n *node) powerCut(back time.Duration, losesDisk, losesEngine bool) {
 	n.w.log(n.who(), "POWER CUT, back in %s, loses its disk=%t and its engine's=%t", back, losesDisk, losesEngine)
 	n.kill(n.w.between(5*time.Second, 6*time.Minute))
 	n.engine.Reboot()
+	n.guarded = guarded{}
 	n.changed, n.counted = true, false
 	n.boots++
 	n.nets = map[string]string{}

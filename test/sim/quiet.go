@@ -45,6 +45,8 @@ func (w *World) converge(limit time.Duration) bool {
 		for _, n := range w.nodes {
 			w.user.Cordon(n.name, false) // the master may have been away
 		}
+		w.user.giveUpPinned()
+		w.fenceGone()
 		if !w.Run(5 * time.Second) {
 			return false
 		}
@@ -251,6 +253,7 @@ func (w *World) amiss() (out []string) {
 	}
 	out = append(out, w.amissOfUser(running)...)
 	out = append(out, w.amissOfNames()...)
+	out = append(out, w.amissOfSlots(pods)...)
 	for _, n := range w.nodes {
 		if n.agent != nil {
 			out = append(out, n.amiss(bound[n.name])...)

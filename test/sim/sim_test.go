@@ -19,6 +19,7 @@ var (
 	seeds  = flag.Int("seeds", 0, "how many seeds to play; 0: as many as -budget lets")
 	budget = flag.Duration("budget", 0, "for how long to begin with seeds; 0: 22s, or for ever with -seeds")
 	worlds = flag.Int("worlds", runtime.GOMAXPROCS(0), "how many seeds to play at the same time")
+	focus  = flag.Bool("permits", false, "play each seed in a world that is about permits")
 	goOn   = flag.Bool("go-on", false, "play on after a seed that fails")
 )
 
@@ -40,6 +41,11 @@ func options(seed int64) Options {
 	r := rand.New(rand.NewSource(-seed))
 	o := Options{Seed: seed, Embedded: r.Intn(2) == 0, Skewed: r.Intn(3) > 0, Local: r.Intn(3) == 0}
 	o.Nodes, o.Pods = sizeOf(seed, r)
+	o.Permits = o.Pods == 0 && r.Intn(3) == 0
+	if *focus {
+		o.Permits, o.Pods, o.Local = true, 0, false
+		o.Nodes = 2 + int(seed)%3
+	}
 	return o
 }
 
@@ -58,8 +64,12 @@ func report(t *testing.T, o Options, w *World) {
 	if err := os.WriteFile(path, w.Trace(), 0o644); err != nil {
 		t.Error(err)
 	}
-	t.Errorf("FAILED seed %d: %v\n\nreplay with: go test ./test/sim -run TestSeeds -seed %d\nwhole trace: %s\nwhat happened to it:\n%s",
-		o.Seed, w.Failure(), o.Seed, path, w.Story(80))
+	also := ""
+	if *focus {
+		also = " -permits"
+	}
+	t.Errorf("FAILED seed %d: %v\n\nreplay with: go test ./test/sim -run TestSeeds -seed %d%s\nwhole trace: %s\nwhat happened to it:\n%s",
+		o.Seed, w.Failure(), o.Seed, also, path, w.Story(80))
 }
 
 // TestSeeds plays random histories, several at the same time: each world has one goroutine.

@@ -48,7 +48,7 @@ func (w *World) Hash() string {
 }
 
 // names are those of nodes and of pods, with uids, as the trace has them.
-var names = regexp.MustCompile(`\bn\d+(\.\d+)*\b|\bpod-\d+\b|\b(web|fleet)-\d+(-[a-z0-9]+(-[a-z0-9]+)?)?\b|\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b`)
+var names = regexp.MustCompile(`\bn\d+(\.\d+)*\b|\b(pod|one|own|sel)-\d+\b|\b(web|fleet|only|some)-\d+(-[a-z0-9]+(-[a-z0-9]+)?)?\b|\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b`)
 
 // Story is the end of the trace as far as it is about what the failure names, in words that a person can follow: the
 // node and the pods concerned, and every fault of the world as a whole. Packets are left out, but those of the node in

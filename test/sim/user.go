@@ -80,25 +80,102 @@ func (u *user) run(name string, spec corev1.PodSpec) {
 	}
 }
 
-// Single creates a Deployment of one pod, of which there must be one at most.
-func (u *user) Single(name string, spec corev1.PodSpec) {
+// Single creates a Deployment of pods that must be single: of as many as it has replicas.
+func (u *user) Single(name string, replicas int32, spec corev1.PodSpec) {
 	labels := map[string]string{"app": name}
-	one := int32(1)
 	d := &appsv1.Deployment{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: metav1.NamespaceDefault, Labels: labels},
 		Spec: appsv1.DeploymentSpec{
-			Replicas: &one, Selector: &metav1.LabelSelector{MatchLabels: labels},
+			Replicas: &replicas, Selector: &metav1.LabelSelector{MatchLabels: labels},
 			Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels, Annotations: single}, Spec: spec},
 		},
 	}
 	if u.create(resource.Deployments, d) {
-		u.asked[name] = one
+		u.asked[name] = replicas
 		u.ordered = append(u.ordered, name)
 	}
 }
 
 // single is the annotation of pods of which there must be one at most.
 var single = map[string]string{resource.PartitionPolicy: resource.PolicyStop}
+
+// strikeSingle does one random thing about pods that must be single.
+func (u *user) strikeSingle(spec corev1.PodSpec) {
+	w := u.w
+	only, some := fmt.Sprintf("only-%d", w.random.Intn(2)), fmt.Sprintf("some-%d", w.random.Intn(2))
+	one, own, sel := fmt.Sprintf("one-%d", w.random.Intn(2)), fmt.Sprintf("own-%d", w.random.Intn(2)), fmt.Sprintf("sel-%d", w.random.Intn(2))
+	node := w.nodes[w.random.Intn(len(w.nodes))].name
+	switch w.random.Intn(14) {
+	case 0, 1:
+		u.Single(only, 1, spec)
+	case 2:
+		u.Single(some, int32(1+w.random.Intn(3)), spec)
+	case 3, 4:
+		u.Scale(some, int32(w.random.Intn(4)))
+	case 5:
+		u.SetImage([]string{only, some}[w.random.Intn(2)], fmt.Sprintf("app:%d", w.random.Intn(6)))
+	case 6:
+		u.Delete(resource.Deployments, only, false)
+		if w.chance(0.5) {
+			u.Single(only, 1, spec)
+		}
+	case 7:
+		u.runSingle(one, spec)
+	case 8, 9:
+		u.Delete(resource.Pods, one, w.chance(0.5))
+		u.runSingle(one, spec)
+	case 10:
+		if victim := u.anySingle(); victim != "" {
+			u.Delete(resource.Pods, victim, w.chance(0.6))
+		}
+	case 11:
+		if w.chance(0.5) {
+			u.Drain(node)
+		} else {
+			u.Cordon(node, false)
+		}
+	case 12:
+		u.Delete(resource.Pods, own, w.chance(0.5))
+		if _, ok := w.master.store.View().Get(resource.Nodes.Key("", node)); ok {
+			spec.NodeName = node
+			u.runSingle(own, spec)
+		}
+	case 13:
+		u.Delete(resource.Pods, sel, w.chance(0.5))
+		spec.NodeSelector = map[string]string{corev1.LabelHostname: node}
+		u.runSingle(sel, spec)
+	}
+}
+
+// anySingle is the name of a random pod that must be single.
+func (u *user) anySingle() string {
+	var names []string
+	u.w.facts.each(func(p *podFact) {
+		if p.single != nil {
+			names = append(names, p.name)
+		}
+	})
+	if len(names) == 0 {
+		return ""
+	}
+	return names[u.w.random.Intn(len(names))]
+}
+
+// giveUpPinned deletes the pods that can run only on a node that is no more.
+func (u *user) giveUpPinned() {
+	if u.w.master.down() {
+		return
+	}
+	var lost []string
+	u.w.facts.each(func(p *podFact) {
+		if n := u.w.byName[p.selects]; p.selects != "" && (n == nil || n.gone) {
+			lost = append(lost, p.name)
+		}
+	})
+	for _, name := range lost {
+		u.Delete(resource.Pods, name, true)
+	}
+}
 
 // runSingle creates a bare pod of which there must be one at most.
 func (u *user) runSingle(name string, spec corev1.PodSpec) {
@@ -133,7 +210,7 @@ func (u *user) commit(g *resource.Group) bool {
 	if g.Len() == 0 {
 		return false
 	}
-	_, err := (&client{u.w.master, "user"}).Commit(context.Background(), g.Changes())
+	_, err := (&client{master: u.w.master, who: "user"}).Commit(context.Background(), g.Changes())
 	return err == nil
 }
 
@@ -236,23 +313,15 @@ func (u *user) strike() {
 	}
 	grace := []int64{2, 10, 30}[w.random.Intn(3)]
 	spec := template(programs[w.random.Intn(len(programs))], []string{"app:1", "app:2", "slow"}[w.random.Intn(3)], grace)
+	if w.options.Permits && w.chance(0.7) {
+		u.strikeSingle(spec)
+		return
+	}
 	name := fmt.Sprintf("web-%d", w.random.Intn(5))
 	pod := fmt.Sprintf("pod-%d", w.random.Intn(4))
 	switch w.random.Intn(19) {
-	case 16:
-		u.Single(fmt.Sprintf("only-%d", w.random.Intn(2)), spec)
-	case 17:
-		u.runSingle(fmt.Sprintf("one-%d", w.random.Intn(2)), spec)
-	case 18:
-		name := []string{"only-0", "only-1", "one-0", "one-1"}[w.random.Intn(4)]
-		if strings.HasPrefix(name, "one") {
-			u.Delete(resource.Pods, name, w.chance(0.5))
-			u.runSingle(name, spec)
-		} else if w.chance(0.5) {
-			u.SetImage(name, fmt.Sprintf("app:%d", w.random.Intn(6)))
-		} else {
-			u.Delete(resource.Deployments, name, false)
-		}
+	case 16, 17, 18:
+		u.strikeSingle(spec)
 	case 0, 1, 2:
 		u.deploy(name, int32(w.random.Intn(5)*w.scale()), spec)
 	case 3, 4:

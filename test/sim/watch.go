@@ -8,7 +8,6 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/skerry-edge/skerry/master/nodelink/permit"
 	"github.com/skerry-edge/skerry/master/resource"
 	"github.com/skerry-edge/skerry/protocol"
 	"github.com/skerry-edge/skerry/protocol/bus"
@@ -75,6 +74,7 @@ func (w *World) watch() {
 	for _, n := range w.machines() {
 		w.lookAt(n)
 		w.watchStrangers(n)
+		w.checkGuarded(n)
 	}
 	if w.master.down() {
 		w.settleDebts()
@@ -113,7 +113,7 @@ func (w *World) settleDebts() {
 func (w *World) lookAtAll() {
 	m := w.master
 	_, up := m.line.client.Connection()
-	if m.down() || !up || w.isCut["master"] > 0 || w.now < w.brokerUp || w.now < w.hangs || w.weather != (weather{}) || m != w.watched.master {
+	if m.down() || !up || w.isCut["master"] > 0 || w.now < w.brokerUp || w.now < w.hangs || w.weather != (weather{}) || m != w.watched.master || w.outranked() {
 		w.watched.fair = w.now
 	}
 	w.watched.master = m
@@ -163,7 +163,7 @@ func (w *World) watchStatus(n *node) {
 	if version != h.version {
 		h.version, h.since, h.verified = version, w.now, false
 	}
-	limit := slack(2*w.settings.Heartbeat() + planTime)
+	limit := slack(2*w.slowest + planTime) // a node keeps the interval that it knows until it has met the master that leads now
 	if h.verified || w.now-max(h.since, h.well, w.watched.fair) <= limit+w.glance() {
 		return
 	}
@@ -178,18 +178,24 @@ func (w *World) watchPods() {
 	fair := w.watched.fair
 	open := w.openNodes()
 	active := map[string]int{}
-	// A single pod waits for the permit of the one before to end, and a master that has begun to lead for all earlier ones.
-	permits := 2 * (permit.Lasts(w.settings.Settings)*112/100 + 2*time.Second)
+	// A single pod waits for the permit of the one before to end, and for all earlier ones after the start of a master.
+	permits := w.permitsEnd()
+	bound := map[*owner]int{}
+	w.facts.each(func(p *podFact) {
+		if p.single != nil && p.node != "" && !p.ended {
+			bound[p.single.owner]++
+		}
+	})
 	w.facts.each(func(p *podFact) {
 		extra := time.Duration(0)
-		if p.single {
+		if p.single != nil {
 			extra = permits
 		}
 		if !p.ended && p.deleted == 0 {
 			active[p.app]++
 		}
 		if p.node == "" {
-			if open > 0 && !p.ended && p.deleted == 0 {
+			if open > 0 && !p.ended && p.deleted == 0 && p.selects == "" {
 				w.owe("unbound "+p.uid, fair, slack(planTime), "pod %s is not bound, and %d nodes are open to it,", p.name, open)
 			}
 			return
@@ -200,11 +206,13 @@ func (w *World) watchPods() {
 		}
 		lost := w.now-max(n.health.heard, fair) > slack(w.settings.Timeout()+w.settings.Heartbeat()+planTime)
 		switch {
+		case lost && p.single != nil && p.single.pinned: // only its node can say that it is gone
 		case lost && (p.deleted > 0 || p.controlled && open > 0):
 			w.owe("left "+p.uid, fair, slack(planTime+extra), "pod %s is on %s, which is lost, and could run elsewhere,", p.name, n.name)
 		case w.now-n.health.well < w.glance() || n.health.engine > 0 && w.now-n.health.engine < engineRest:
 		case p.deleted > 0:
 			w.owe("ending "+p.uid, max(fair, n.health.well), slack(p.grace)+stopTime, "pod %s on %s is Terminating", p.name, n.name)
+		case p.single != nil && p.single.hindered(p.uid, bound[p.single.owner]): // by pods that may run
 		case !p.ready && !p.ended && p.program != "sleep" && n.health.engine == 0:
 			w.owe("starting "+p.uid, max(fair, n.health.well), slack(startTime+extra), "pod %s on %s is not Ready", p.name, n.name)
 		}

@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"github.com/skerry-edge/skerry/edgeagent/masterlink"
-	"github.com/skerry-edge/skerry/master/reconcile"
+	"github.com/skerry-edge/skerry/edgeagent/reconcile"
+	"github.com/skerry-edge/skerry/master/change"
+	planners "github.com/skerry-edge/skerry/master/reconcile"
 	"github.com/skerry-edge/skerry/protocol"
 	"github.com/skerry-edge/skerry/protocol/bus"
 	"github.com/skerry-edge/skerry/protocol/message"
@@ -29,8 +31,10 @@ type Options struct {
 	Skewed bool
 	// Local means that only nodes have faults: the master, the broker and the network between them are well, so that what
 	// the documents promise of a lost node can be held against the clock.
-	Local  bool
-	Broken Broken
+	Local bool
+	// Permits means that most of what the user runs must be single, and that what permits have to fear comes more often.
+	Permits bool
+	Broken  Broken
 }
 
 // Broken replaces parts by ones that are wrong, to see that the world notices. A nil function leaves its part
@@ -38,7 +42,7 @@ type Options struct {
 type Broken struct {
 	AgentDisk func(AgentDisk) AgentDisk
 	Local     func(masterlink.Local) masterlink.Local
-	Planner   func(reconcile.Planner) reconcile.Planner
+	Planner   func(planners.Planner) planners.Planner
 	// MasterDisk reports whether a batch that is to be kept is kept.
 	MasterDisk func() bool
 	// Replays makes what the broker says again look new.
@@ -51,6 +55,18 @@ type Broken struct {
 	NoFreshTimeout bool
 	// OldOrders makes the desired states that the broker says again look newer than what the node has.
 	OldOrders bool
+	// Guard is the machine's, as its agent sees it.
+	Guard func(*node, reconcile.Guard) reconcile.Guard
+	// GuardForgets makes the guard forget its deadline when it crashes.
+	GuardForgets bool
+	// SameBoot makes all boots of all machines look like one.
+	SameBoot bool
+	// Commit changes what is written to the store; what it leaves out is acknowledged.
+	Commit func(w *World, who string, changes []change.Change) []change.Change
+	// FirstLeader lets a master believe that nobody has led before.
+	FirstLeader func(w *World) bool
+	// Opened changes what is on the master's disk when it starts.
+	Opened func(*World)
 }
 
 // World is a cluster in virtual time.
@@ -91,8 +107,12 @@ type World struct {
 	sent  map[string]int // packets by channel
 	flips map[string]int // how often a node became Unknown
 
-	singles map[string]bool   // uids of pods with a permit that have started
-	apps    map[string]string // their Deployments
+	singles    singles
+	longest    time.Duration // of the permits of all masters so far
+	slowest    time.Duration // of their heartbeat intervals
+	backups    []backup
+	restores   int
+	restoredAt time.Duration // when the master's store went back to what it was before
 
 	acting []*actor // what actors returned last, to save the memory
 }
@@ -119,8 +139,7 @@ func New(options Options) *World {
 		isCut:   map[string]int{},
 		sent:    map[string]int{},
 		flips:   map[string]int{},
-		singles: map[string]bool{},
-		apps:    map[string]string{},
+		singles: newSingles(), restoredAt: -time.Hour,
 	}
 	w.disk = newMasterDisk(w)
 	w.master = &master{w: w, machine: w.newMachine(), dead: true}
@@ -129,12 +148,13 @@ func New(options Options) *World {
 	for i := range options.Nodes {
 		n := w.newNode(fmt.Sprintf("n%d", i+1), w.newMachine())
 		w.nodes, w.byName[n.name] = append(w.nodes, n), n
-		if err := n.join(&client{w.master, "joining"}); err != nil {
+		if err := n.join(&client{master: w.master, who: "joining"}); err != nil {
 			w.fail("%s joins: %w", n.name, err)
 		}
 		n.start()
 	}
 	w.after(w.glance(), w.watch)
+	w.after(w.between(10*time.Second, time.Minute), w.backUp)
 	return w
 }
 

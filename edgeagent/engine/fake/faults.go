@@ -82,7 +82,7 @@ func (e *Engine) Reboot() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.settle()
-	e.guard.armed = false
+	e.guard.armed, e.guard.crashed, e.guard.back = false, false, 0
 	for _, id := range slices.Sorted(maps.Keys(e.containers)) {
 		c := e.containers[id]
 		c.starting = false

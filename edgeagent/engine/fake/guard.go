@@ -21,6 +21,8 @@ type Guard struct {
 	armed    bool
 	deadline time.Duration
 	away     bool
+	crashed  bool
+	back     time.Duration // when the newest process of it began, after a crash
 }
 
 // Guard is the machine's.
@@ -36,13 +38,34 @@ func (g *Guard) SetAway(away bool) {
 	g.away = away
 }
 
+// Crash ends the guard's process: calls fail and nothing is ended until Restart.
+func (g *Guard) Crash() {
+	g.e.mu.Lock()
+	defer g.e.unlockAndWake()
+	g.e.settle()
+	g.crashed = true
+}
+
+// Restart begins another process of the guard, which goes on with the deadline that the one before had kept below /run,
+// unless it forgets it.
+func (g *Guard) Restart(forgets bool) {
+	g.e.mu.Lock()
+	defer g.e.unlockAndWake()
+	if !g.crashed {
+		return // the machine has been rebooted meanwhile
+	}
+	g.crashed, g.back = false, g.e.cfg.Now().Boot
+	g.armed = g.armed && !forgets
+	g.e.settle()
+}
+
 // Arm sets the deadline.
 func (g *Guard) Arm(_ context.Context, deadline time.Duration) error {
 	g.e.mu.Lock()
 	defer g.e.unlockAndWake()
 	g.e.settle()
 	switch now := g.e.cfg.Now(); {
-	case g.away:
+	case g.away || g.crashed:
 		return errGuardAway
 	case now.Boot >= deadline:
 		return fmt.Errorf("arm the guard: %s is in the past", deadline)
@@ -57,7 +80,7 @@ func (g *Guard) Disarm(context.Context) error {
 	g.e.mu.Lock()
 	defer g.e.unlockAndWake()
 	g.e.settle()
-	if g.away {
+	if g.away || g.crashed {
 		return errGuardAway
 	}
 	for id, c := range g.e.containers {
@@ -73,18 +96,25 @@ func (g *Guard) Disarm(context.Context) error {
 func (g *Guard) Armed(context.Context) (time.Duration, bool, error) {
 	g.e.mu.Lock()
 	defer g.e.mu.Unlock()
-	if g.away {
+	if g.away || g.crashed {
 		return 0, false, errGuardAway
 	}
 	return g.deadline, g.armed, nil
+}
+
+// State is what Armed says, also while the guard does not answer: for whoever looks on.
+func (g *Guard) State() (deadline time.Duration, armed bool) {
+	g.e.mu.Lock()
+	defer g.e.mu.Unlock()
+	return g.deadline, g.armed
 }
 
 func (c *container) guarded() bool { return strings.HasPrefix(c.spec.Cgroup, guardedGroup) }
 
 // end is when a running container ends by itself or by the guard. The caller holds the lock.
 func (e *Engine) end(c *container) time.Duration {
-	if e.guard.armed && c.guarded() {
-		return min(c.endAt, max(c.startAt, e.guard.deadline))
+	if e.guard.armed && !e.guard.crashed && c.guarded() {
+		return min(c.endAt, max(c.startAt, e.guard.deadline, e.guard.back))
 	}
 	return c.endAt
 }

@@ -152,8 +152,14 @@ func (p *Peer) hello(now clock.Now, in Input, m message.Hello, facts Facts) []Ef
 		return []Effect{Refused{Repeated}}
 	}
 	var effects []Effect
-	if facts.Epoch.Less(m.Highest) {
+	switch {
+	case facts.Epoch.Less(m.Highest):
 		effects = append(effects, Outranked{m.Highest})
+	case m.Stored.Serial == 0 || m.Stored.Epoch != facts.Epoch:
+	case facts.Desired.Less(m.Stored), facts.Desired == m.Stored && facts.Digest != m.Digest:
+		// Another master has led in an epoch of this number, after the backup that this one was restored from. The node
+		// would take a document for what it has already that is numbered the same.
+		effects = append(effects, Outranked{m.Stored.Epoch})
 	}
 	challenge, repeated := p.challenge(in, m)
 	if repeated || m.Highest.Less(facts.Epoch) {

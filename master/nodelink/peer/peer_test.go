@@ -178,6 +178,21 @@ func TestScenarios(t *testing.T) {
 				Applied: message.Position{Epoch: message.Epoch{Term: 9}, Serial: 1}, Status: first,
 			})
 		},
+		"epoch_of_another_master": func(s *script) {
+			hello := func(serial uint64, content string) {
+				s.wait(time.Minute).from(run(1), protocol.Hello, message.Hello{Challenge: 0xa, Digest: digest(content), Highest: epoch,
+					Stored: message.Position{Epoch: epoch, Serial: serial}})
+			}
+			s.say("the node has what the master has")
+			hello(3, "content")
+			s.say("it has an older document of this epoch, and none with a number")
+			hello(2, "older")
+			hello(0, "none")
+			s.say("it has one of the same number that this master has not written, as after a restored backup")
+			hello(3, "another")
+			s.say("it has one of a higher number")
+			hello(4, "another")
+		},
 		"replay": func(s *script) {
 			s.say("sequences 1 and 2 are the hello and the status that proves run 1")
 			s.join(run(1)).beat(run(1), first)

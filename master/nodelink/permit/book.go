@@ -36,6 +36,8 @@ type Book struct {
 	byNode map[string]map[types.UID]bool
 	nodes  map[string]*node
 	freed  bool // a slot may have become free since the last Again
+	// asks are the nodes that hold slots of pods that nobody knows any more; nil: to be looked up again.
+	asks map[string]bool
 	// elsewhere: another master may still grant permits, as one that is cut off does until it knows better.
 	elsewhere bool
 	heard     map[string]types.UID // the nodes that obey this master, with the uids of their objects
@@ -121,7 +123,7 @@ func (b *Book) Doubt(now clock.Now) {
 func (b *Book) forget() {
 	b.byPod, b.pods, b.names = map[types.UID]*slot{}, map[types.UID]*pod{}, map[change.Key]types.UID{}
 	b.byNode = map[string]map[types.UID]bool{}
-	b.freed = true
+	b.freed, b.asks = true, nil
 }
 
 // Reset rebuilds what the Book knows of the store. When grants were sent it still knows.
@@ -154,6 +156,7 @@ func (b *Book) Observe(e change.Event) {
 // has to look.
 func (b *Book) setSlot(key change.Key, rec change.Record) {
 	old := b.slots[key]
+	b.asks = nil
 	delete(b.slots, key)
 	if old != nil && b.byPod[old.Pod] == old {
 		delete(b.byPod, old.Pod)
@@ -190,6 +193,9 @@ func (b *Book) setPod(key change.Key, rec change.Record) {
 		old := b.pods[uid]
 		if object != nil && object.UID == uid {
 			told = old.told
+		}
+		if object == nil || object.UID != uid {
+			b.asks = nil
 		}
 		delete(b.names, key)
 		delete(b.pods, uid)

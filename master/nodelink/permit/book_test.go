@@ -433,7 +433,13 @@ func TestQuestions(t *testing.T) {
 	w.pod("db node=n1 uid=a")
 	w.pod("web node=n1")
 	w.ask("n1")
+	if w.book.Curious("n1") {
+		t.Error("n1 is asked about pods that are there")
+	}
 	w.remove("db")
+	if !w.book.Curious("n1") || w.book.Curious("n2") {
+		t.Errorf("n1 is asked: %v, n2 is: %v", w.book.Curious("n1"), w.book.Curious("n2"))
+	}
 	ask := func(node string) string { return fmt.Sprint(w.book.Questions(w.now, w.asker(node), 10*time.Second)) }
 	want(t, "another node", ask("n2"), "[]")
 	want(t, "the node", ask("n1"), "[a]")

@@ -42,6 +42,19 @@ func (b *Book) Gone(from Asker, uid types.UID) *change.Change {
 	return &c
 }
 
+// Curious reports whether there is something to ask a node about: see Questions.
+func (b *Book) Curious(name string) bool {
+	if b.asks == nil {
+		b.asks = map[string]bool{}
+		for _, s := range b.slots {
+			if s.Pod != "" && b.pods[s.Pod] == nil {
+				b.asks[s.Node] = true
+			}
+		}
+	}
+	return b.asks[name]
+}
+
 // Questions is what a node is to be asked about: pods that hold a slot there though they are not in the store any
 // more, each at most once an interval.
 func (b *Book) Questions(now clock.Now, from Asker, interval time.Duration) []types.UID {
