@@ -55,11 +55,15 @@ func (a *Agent) guardDir() string { return filepath.Join(a.lab.Dir, a.Host.Name+
 
 func (a *Agent) guardSocket() string { return filepath.Join(a.guardDir(), "sock") }
 
-// StartGuard starts the node's guard, also again after it was killed. It leaves the machine's watchdog alone: the
-// other nodes are on the same board.
+// StartGuard starts the node's guard, also again after it was killed; one that runs, for an agent before this one on the
+// host, goes on. It leaves the machine's watchdog alone: the other nodes are on the same board.
 func (a *Agent) StartGuard() (err error) {
+	if a.Guard = a.lab.guards[a.Host.Name]; a.Guard != nil && a.Guard.Running() {
+		return nil
+	}
 	a.Guard, err = a.lab.Start(a.Host.Name+"-guard", a.Host, filepath.Join(a.lab.Bin, "skerry-guard"),
 		"--socket", a.guardSocket(), "--state-dir", a.guardDir(), "--watchdog", "")
+	a.lab.guards[a.Host.Name] = a.Guard
 	return err
 }
 

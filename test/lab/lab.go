@@ -30,6 +30,7 @@ type Lab struct {
 	namespaces []string
 	hosts      map[string]*Host
 	processes  []*Process
+	guards     map[string]*Process // by host
 	starter    *starter
 }
 
@@ -50,6 +51,7 @@ func New(config Config) (*Lab, error) {
 		Config:  config,
 		prefix:  fmt.Sprintf("sk%d-%d-", os.Getpid(), labs.Add(1)),
 		hosts:   map[string]*Host{},
+		guards:  map[string]*Process{},
 		starter: newStarter(),
 	}
 	if err := l.makeSwitch(); err != nil {
