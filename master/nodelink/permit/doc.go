@@ -14,7 +14,8 @@
 // which is enough for two clocks that are both within 5 % of the truth; a node counts from when it sent the heartbeat
 // that the grant answers, which is earlier. Of the grants of an earlier epoch nothing is known but their length: each
 // may have been sent just before this epoch began. And the store may be older than what was granted, restored from a
-// backup: a master that begins to lead gives no slot away before the longest permit of an earlier one has ended.
+// backup: a master that begins to lead gives no slot away before the longest permit of an earlier one has ended, and renews
+// only what runs: what does not may have lost its slot after the backup.
 //
 // A pod that can run on one node only is granted for good (Slot.Bound): only that node's word ends its record, or a
 // person's who knows that the node is off.
