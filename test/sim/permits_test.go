@@ -53,7 +53,7 @@ var permitMistakes = []mistake{
 		return slices.DeleteFunc(slices.Clone(changes), func(c change.Change) bool { return w.grows(c) })
 	}), want: twice},
 	{what: "a master that begins to lead takes what was permitted before for ended", broken: func() Broken {
-		return Broken{Opened: func(w *World) {
+		return Broken{FirstLeader: func(*World) bool { return true }, Opened: func(w *World) {
 			for key := range w.disk.records {
 				if key.Kind == resource.SlotKind {
 					delete(w.disk.records, key)
