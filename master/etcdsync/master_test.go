@@ -115,7 +115,11 @@ func (m *master) wait(state State) {
 		if now := m.sync.Status(); now.State != state {
 			return fmt.Errorf("it is %s", now)
 		}
-		return nil
+		if state != Leading && state != Away {
+			return nil
+		}
+		_, err := m.tryPut("nobody has this", "") // changes nothing: whether the store takes writes already
+		return err
 	})
 }
 
