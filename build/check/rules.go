@@ -11,7 +11,7 @@ import (
 var pure = []string{
 	"protocol", "protocol/clock", "protocol/message", "protocol/seal", "protocol/stream", "protocol/pod",
 	"master/apiserver/authn", "master/apiserver/authz", "master/change", "master/resource/*", "master/scheduler", "master/controller/*",
-	"master/nodelink/desired", "master/nodelink/peer", "master/etcdsync/merge",
+	"master/nodelink/desired", "master/nodelink/peer", "master/nodelink/permit", "master/etcdsync/merge",
 	"edgeagent/pod", "edgeagent/plan", "edgeagent/masterlink/peer", "edgeagent/guard/wire",
 }
 
