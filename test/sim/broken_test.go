@@ -26,9 +26,10 @@ import (
 // says what is wrong, the seam that makes it so, and the invariant that has to name it.
 type mistake struct {
 	what   string
-	broken func() Broken // a new one for each world, for what counts
-	want   string        // part of what the world says; empty: whatever it says
-	seeds  int           // after how many it must be noticed; 0: mostSeeds
+	broken func() Broken        // a new one for each world, for what counts
+	want   string               // part of what the world says; empty: whatever it says
+	seeds  int                  // after how many it must be noticed; 0: mostSeeds
+	play   func(Options) *World // nil: play
 }
 
 // mostSeeds is how many seeds a mistake may need.
@@ -50,39 +51,39 @@ func planner(name string, wrap func(reconcile.Planner) reconcile.Planner) func()
 var mistakes = []mistake{
 	{"an agent's disk says that it keeps desired states, and keeps one in three", func() Broken {
 		return Broken{AgentDisk: func(d AgentDisk) AgentDisk { return &forgetful{AgentDisk: d} }}
-	}, "which it was not told to run", 0},
+	}, "which it was not told to run", 0, nil},
 	{"an agent that starts takes what it was not told for an order to run nothing", func() Broken {
 		return Broken{Local: func(l masterlink.Local) masterlink.Local { return &hasty{Local: l} }}
-	}, "which it was told to run and never to stop", 0},
+	}, "which it was told to run and never to stop", 0, nil},
 	{"an agent takes it for an order to run nothing that the broker retains nothing for it", func() Broken {
 		return Broken{Connected: stopAll}
-	}, "which it was told to run and never to stop", 0},
+	}, "which it was told to run and never to stop", 0, nil},
 	{"an agent takes orders without a look at their epoch and serial", func() Broken {
 		return Broken{OldOrders: true}
-	}, "keeps old orders as new ones", 0},
+	}, "keeps old orders as new ones", 0, nil},
 	{"an agent reports a pod as gone when it is to end, not when it has ended", func() Broken {
 		return Broken{Local: func(l masterlink.Local) masterlink.Local { return &boastful{Local: l} }}
-	}, "still runs", 0},
+	}, "still runs", 0, nil},
 	{"an agent leaves one pod in ten as it is when it is no longer to run", func() Broken {
 		return Broken{Local: func(l masterlink.Local) masterlink.Local { return &clinging{Local: l} }}
-	}, "which its desired state does not list", 0},
+	}, "which its desired state does not list", 0, nil},
 	{"the master's disk loses one write in thirty", func() Broken {
 		n := 0
 		return Broken{MasterDisk: func() bool { n++; return n%30 != 0 }}
-	}, "was acknowledged and is lost", 0},
+	}, "was acknowledged and is lost", 0, nil},
 	{"what the broker says again is taken for new, as if windows were off and receivers not looked at", func() Broken {
 		return Broken{Replays: true}
-	}, "has had no agent for", 0},
+	}, "has had no agent for", 0, nil},
 	{"statuses are taken for pods by name, not by uid", func() Broken {
 		return Broken{Packet: byName}
-	}, "speaks of container", 0},
+	}, "speaks of container", 0, nil},
 	{"a status of a pod is dropped now and then, and its digest is right", func() Broken {
 		return Broken{Packet: losesStatus()}
-	}, "differs in the store", 0},
+	}, "differs in the store", 0, nil},
 	{"the ReplicaSet controller misses one event in thirty",
-		planner("replicaset", func(p reconcile.Planner) reconcile.Planner { return &inattentive{Planner: p} }), "", 0},
+		planner("replicaset", func(p reconcile.Planner) reconcile.Planner { return &inattentive{Planner: p} }), "", 0, nil},
 	{"the node controller does not know that the master's own line is down",
-		planner("node", func(p reconcile.Planner) reconcile.Planner { return &selfless{p} }), "the master has no broker", 0},
+		planner("node", func(p reconcile.Planner) reconcile.Planner { return &selfless{p} }), "the master has no broker", 0, nil},
 	{"the node controller gives no node a fresh node-timeout when the master starts", func() Broken {
 		return Broken{NoFreshTimeout: true, Planner: func(p reconcile.Planner) reconcile.Planner {
 			if p.Name() != "node" {
@@ -90,13 +91,13 @@ var mistakes = []mistake{
 			}
 			return &remembering{p}
 		}}
-	}, "the master has just started", 0},
+	}, "the master has just started", 0, nil},
 	{"the node controller takes twice the node-timeout",
-		planner("node", func(p reconcile.Planner) reconcile.Planner { return &patient{Planner: p} }), "was not heard", 0},
+		planner("node", func(p reconcile.Planner) reconcile.Planner { return &patient{Planner: p} }), "was not heard", 0, nil},
 	{"the scheduler takes every node for Ready",
-		planner("scheduler", func(p reconcile.Planner) reconcile.Planner { return &trusting{p} }), "is bound to", 0},
+		planner("scheduler", func(p reconcile.Planner) reconcile.Planner { return &trusting{p} }), "is bound to", 0, nil},
 	{"the scheduler plans once in half a minute",
-		planner("scheduler", func(p reconcile.Planner) reconcile.Planner { return &lazy{Planner: p} }), "is not bound", 0},
+		planner("scheduler", func(p reconcile.Planner) reconcile.Planner { return &lazy{Planner: p} }), "is not bound", 0, nil},
 }
 
 var table = flag.Bool("table", false, "print what notices which mistake as the table of docs/simulation.md")
@@ -142,7 +143,11 @@ func (m mistake) plant(t *testing.T) string {
 			continue // too slow for what small worlds show
 		}
 		o.Broken = m.broken()
-		err := play(o).Failure()
+		played := play
+		if m.play != nil {
+			played = m.play
+		}
+		err := played(o).Failure()
 		if err == nil {
 			continue
 		}

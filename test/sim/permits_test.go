@@ -39,7 +39,7 @@ var permitMistakes = []mistake{
 	{what: "a permit counts as ended after its length, without 12 % and 2 s for clocks", broken: onGrant(func(_ *node, g message.Grant) message.Grant {
 		g.Millis = g.Millis*112/100 + 2000 // which the agent then takes for its length, and the master for its end
 		return g
-	}), want: twice},
+	}), want: twice, seeds: 12, play: handOver},
 	{what: "a pod's slot is free when the pod is deleted by force", broken: onCommit(func(w *World, who string, changes []change.Change) []change.Change {
 		return w.withSlots(changes, func(uid string) bool { return who == "user" })
 	}), want: twice},
@@ -51,7 +51,7 @@ var permitMistakes = []mistake{
 	}), want: twice},
 	{what: "a longer permit than before is given without a record of it", broken: onCommit(func(w *World, _ string, changes []change.Change) []change.Change {
 		return slices.DeleteFunc(slices.Clone(changes), func(c change.Change) bool { return w.grows(c) })
-	}), want: twice},
+	}), want: twice, seeds: 400},
 	{what: "a master that begins to lead takes what was permitted before for ended", broken: func() Broken {
 		return Broken{FirstLeader: func(*World) bool { return true }, Opened: func(w *World) {
 			for key := range w.disk.records {
@@ -64,14 +64,14 @@ var permitMistakes = []mistake{
 	}, want: twice},
 	{what: "a master whose store was restored gives slots away at once", broken: func() Broken {
 		return Broken{FirstLeader: func(w *World) bool { return w.restores > 0 }}
-	}, want: twice},
+	}, want: twice, seeds: 12, play: restoreOver},
 	{what: "all boots of all machines of a name are one to the master", broken: func() Broken { return Broken{SameBoot: true} }, want: twice},
 	{what: "an agent obeys a master of an older epoch than it has seen, when it has just started", broken: func() Broken {
 		return Broken{AgentDisk: func(d AgentDisk) AgentDisk { return ageless{d} }}
 	}, want: "goes back from orders"},
 	{what: "an agent says at once that it has let go of a pod that it is asked about", broken: func() Broken {
 		return Broken{Local: func(l masterlink.Local) masterlink.Local { return &careless{Local: l} }}
-	}, want: twice},
+	}, want: twice, seeds: 12, play: askedAbout},
 	{what: "an agent starts what must be single before the guard is armed", broken: func() Broken {
 		return Broken{Guard: func(n *node, g loop.Guard) loop.Guard { return belated{g, n} }}
 	}, want: "the guard is not armed"},
@@ -79,6 +79,107 @@ var permitMistakes = []mistake{
 	{what: "an agent arms its guard for a minute more than it is permitted", broken: func() Broken {
 		return Broken{Guard: func(_ *node, g loop.Guard) loop.Guard { return generous{g} }}
 	}, want: "its guard was to end that"},
+}
+
+// handOver is a world in which a pod that must be single moves: its node hangs and is cut off for minutes, and all clocks are
+// at their limits.
+func handOver(o Options) *World {
+	o.Nodes, o.Limits, o.Embedded = 2, true, false
+	w := New(o)
+	if !w.Run(5 * time.Second) {
+		return w
+	}
+	w.user.Single("only-0", 1, template([]string{"forever"}, "app:1", 10))
+	var on *node
+	if !w.RunUntil(time.Minute, func() bool { on = w.runsOnly(); return on != nil }) {
+		w.fail("only-0 does not run")
+		return w
+	}
+	w.Run(w.between(5*time.Second, 25*time.Second))
+	on.freeze(5 * time.Minute)
+	w.cut(on.name, true, true, 5*time.Minute)
+	began := w.now
+	if !w.RunUntil(3*time.Minute, func() bool { other := w.runsOnly(); return other != nil && other != on }) {
+		w.fail("only-0 does not run elsewhere")
+		return w
+	}
+	w.log("world", "only-0 runs elsewhere after %s", w.now-began)
+	w.Run(time.Minute)
+	return w
+}
+
+// restoreOver is a world whose master is restored from a backup that knows nothing of a pod that must be single and runs on a
+// node that can't be reached; the user asks for it again.
+func restoreOver(o Options) *World {
+	o.Nodes, o.Limits, o.Embedded, o.Local, o.Permits = 2, true, false, false, false
+	w := New(o)
+	if !w.Run(5 * time.Second) {
+		return w
+	}
+	w.backUp()
+	w.backups = w.backups[:1]
+	spec := template([]string{"forever"}, "app:1", 10)
+	w.user.Single("only-0", 1, spec)
+	var on *node
+	if !w.RunUntil(time.Minute, func() bool { on = w.runsOnly(); return on != nil }) {
+		w.fail("only-0 does not run")
+		return w
+	}
+	on.freeze(5 * time.Minute)
+	w.cut(on.name, true, true, 5*time.Minute)
+	w.backups = w.backups[:1]
+	w.restore(time.Second)
+	w.Run(2 * time.Second)
+	w.user.Cordon(on.name, true)
+	w.user.Single("only-0", 1, spec)
+	w.Run(2 * time.Minute)
+	return w
+}
+
+// askedAbout is a world in which a pod that must be single is deleted by force and made again elsewhere, while the engine of
+// its node can stop nothing.
+func askedAbout(o Options) *World {
+	o.Nodes, o.Limits, o.Embedded, o.Local, o.Permits = 2, true, false, true, false
+	w := New(o)
+	if !w.Run(5 * time.Second) {
+		return w
+	}
+	spec := template([]string{"ignore"}, "app:1", 30)
+	w.user.runSingle("one-0", spec)
+	var on *node
+	if !w.RunUntil(time.Minute, func() bool { on = w.runsOnly(); return on != nil }) {
+		w.fail("one-0 does not run")
+		return w
+	}
+	on.engineAway(30 * time.Second)
+	w.user.Cordon(on.name, true)
+	w.user.Delete(resource.Pods, "one-0", true)
+	w.user.runSingle("one-0", spec)
+	w.Run(2 * time.Minute)
+	return w
+}
+
+// runsOnly is the node on which a single pod runs, the last one.
+func (w *World) runsOnly() (on *node) {
+	for _, n := range w.nodes {
+		if len(n.instances()) > 0 && n.agent != nil && w.now >= n.agent.frozen {
+			on = n
+		}
+	}
+	return on
+}
+
+// TestASinglePodMoves: with all clocks at their limits a pod that must be single runs elsewhere after its permit has surely
+// ended, and not before.
+func TestASinglePodMoves(t *testing.T) {
+	for seed := int64(1); seed <= 12; seed++ {
+		o := options(seed)
+		for _, play := range []func(Options) *World{handOver, restoreOver, askedAbout} {
+			if w := play(o); w.Failure() != nil {
+				report(t, o, w)
+			}
+		}
+	}
 }
 
 // onGrant plants a mistake in what an agent makes of a permit.

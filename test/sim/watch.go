@@ -214,7 +214,8 @@ func (w *World) watchPods() {
 			w.owe("ending "+p.uid, max(fair, n.health.well), slack(p.grace)+stopTime, "pod %s on %s is Terminating", p.name, n.name)
 		case p.single != nil && p.single.hindered(p.uid, bound[p.single.owner]): // by pods that may run
 		case !p.ready && !p.ended && p.program != "sleep" && n.health.engine == 0:
-			w.owe("starting "+p.uid, max(fair, n.health.well), slack(startTime+extra), "pod %s on %s is not Ready", p.name, n.name)
+			met := fair + slack(w.slowest) // its node says hello to a new master within an interval
+			w.owe("starting "+p.uid, max(met, n.health.well), slack(startTime+extra), "pod %s on %s is not Ready", p.name, n.name)
 		}
 	})
 	w.facts.eachDeployment(func(name string, d *deploymentFact) {
