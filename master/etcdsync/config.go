@@ -81,6 +81,8 @@ type Config struct {
 	Keys Keys
 	// Lead is run while this master leads; the context ends when it doesn't any more. Its error ends Run.
 	Lead func(ctx context.Context) error
+	// Changed, if set, is called when other brokers are known than before; it must not block.
+	Changed func()
 	// Tell, if set, reports a change that people should know of as an Event; called while this master leads.
 	Tell func(reason, message string, warning bool)
 	// TellOf, if set, does the same about one object, which may be gone.

@@ -274,6 +274,8 @@ func (s *Sync) work(ctx context.Context, lead *leadership) error {
 	tick := time.NewTicker(s.config.TTL / ticks)
 	beats := 0
 	defer tick.Stop()
+	// A new master's broker shall be known to nodes before it is needed; what the watch misses, the next beat finds.
+	others := s.client.Watch(catching, s.layout.masters(), clientv3.WithPrefix(), clientv3.WithKeysOnly())
 	for {
 		if err := s.keepLease(ctx, lead); err != nil {
 			return stop(err)
@@ -288,6 +290,12 @@ func (s *Sync) work(ctx context.Context, lead *leadership) error {
 			s.tend(ctx, lead)
 		case <-tick.C:
 			if beats++; finished && beats%ticks == 0 {
+				s.tend(ctx, lead)
+			}
+		case _, ok := <-others:
+			if !ok {
+				others = nil
+			} else if finished {
 				s.tend(ctx, lead)
 			}
 		case <-s.kick:

@@ -70,9 +70,13 @@ func (s *Sync) noteMasters(answer *clientv3.TxnResponse) ([]Master, error) {
 		out = append(out, m)
 	}
 	slices.SortFunc(out, func(a, b Master) int { return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID)) })
+	before := s.Brokers()
 	s.mu.Lock()
 	s.masters = out
 	s.mu.Unlock()
+	if s.config.Changed != nil && !slices.Equal(before, s.Brokers()) {
+		s.config.Changed()
+	}
 	return out, s.notePeers(out)
 }
 

@@ -100,6 +100,19 @@ func (l *Link) obeys(now clock.Now, name string) {
 	}
 }
 
+// noteRunning tells the permits which pods run, as long as they want to know.
+func (l *Link) noteRunning(now clock.Now, name string, status message.Status) {
+	if !l.permits.Doubts(now) {
+		return
+	}
+	for _, p := range status.Pods {
+		var s corev1.PodStatus
+		runs := !p.Gone && s.Unmarshal(p.Status) == nil && slices.ContainsFunc(slices.Concat(s.InitContainerStatuses, s.ContainerStatuses),
+			func(c corev1.ContainerStatus) bool { return c.State.Running != nil })
+		l.permits.Runs(name, types.UID(p.UID), runs)
+	}
+}
+
 // grant writes the records of an answer, and only then lets the node have it.
 func (l *Link) grant(now clock.Now, a permit.Answer) error {
 	l.tellWaits(now, a)

@@ -330,6 +330,7 @@ func (l *Link) do(now clock.Now, name string, from target, effect peer.Effect) {
 	case peer.Announce:
 		l.announcement.wanted = true
 	case peer.Report:
+		l.noteRunning(now, name, e.Status)
 		l.reports = append(l.reports, report{node: name, key: from.key, boot: l.nodes[name].peer.Boot(), status: e.Status})
 	case peer.Heard:
 		l.line.proofAt = now

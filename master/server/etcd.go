@@ -32,7 +32,7 @@ func (s *Server) meetEtcd(ctx context.Context, files *bolt.Config) error {
 	}
 	config := etcdsync.Config{
 		Server: server, Cluster: s.config.Cluster, CutOff: etcdsync.CutOff(s.config.Etcd.CutOff),
-		Lead: s.lead, Tell: s.tellEtcd, TellOf: s.tellOf, Keys: sharedKeys{s}, Clock: daemon.Clock, Logger: s.daemon.Log, Registerer: s.daemon.Registry,
+		Lead: s.lead, Changed: s.wakeLink, Tell: s.tellEtcd, TellOf: s.tellOf, Keys: sharedKeys{s}, Clock: daemon.Clock, Logger: s.daemon.Log, Registerer: s.daemon.Registry,
 	}
 	if err := s.obtainKeys(ctx, config); err != nil {
 		return err
@@ -49,6 +49,13 @@ func (s *Server) brokers() []string {
 	}
 	all := s.sync.Brokers()
 	return all[:min(len(all), message.MaxBrokers)]
+}
+
+// wakeLink has nodes told soon.
+func (s *Server) wakeLink() {
+	if link := s.link.Load(); link != nil {
+		link.Wake()
+	}
 }
 
 // outranked is what happens when a node has seen a higher epoch; nil: a person is told what to do.
@@ -82,7 +89,8 @@ func (s *Server) attachEtcd() (apiserver.Masters, error) {
 	if err := s.sync.Attach(s.store, s.id.fingerprint(), self); err != nil {
 		return nil, err
 	}
-	s.tokens.masters = &masterTokens{dir: s.config.DataDir, apis: s.apis, tell: s.tellEtcd}
+	s.tokens.masters = &masterTokens{dir: s.config.DataDir, apis: s.apis, tell: s.tellEtcd,
+		synced: func() bool { return s.sync.Status().State == etcdsync.Leading }}
 	s.saver.mayChange, s.saver.changed = s.mayShare, s.share
 	s.daemon.Health.Note("etcd", func() string { return s.sync.Status().String() })
 	return masters{s}, nil

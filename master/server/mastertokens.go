@@ -27,6 +27,9 @@ type masterTokens struct {
 	dir  string                         // with the key files
 	apis func(context.Context) []string // URLs of the masters, this one's first
 	tell func(reason, message string, warning bool)
+	// synced says whether a use that is stored is known to every master: one that is cut off must not let anybody in whom
+	// another lets in, too.
+	synced func() bool
 }
 
 var _ apiserver.MasterJoins = (*tokens)(nil)
@@ -59,6 +62,9 @@ func (t *tokens) CreateForMaster(ctx context.Context, ttl time.Duration, uses ui
 func (t *tokens) Join(ctx context.Context, ask apiserver.MasterJoinRequest, to recovery.Recipient) (apiserver.MasterJoin, error) {
 	if t.masters == nil {
 		return apiserver.MasterJoin{}, apiserver.MasterJoinRefused("this cluster has no etcd")
+	}
+	if !t.masters.synced() {
+		return apiserver.MasterJoin{}, apierrors.NewServiceUnavailable("this master can't reach etcd just now, and lets no other in before it can")
 	}
 	if _, _, refusal := judgeMaster(t.store.View(), t.clock(), ask, to); refusal != "" {
 		return apiserver.MasterJoin{}, apiserver.MasterJoinRefused(refusal)

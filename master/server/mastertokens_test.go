@@ -38,8 +38,10 @@ func TestMasterTokens(t *testing.T) {
 		t.Errorf("without etcd: %v", err)
 	}
 	var told []string
+	synced := false
 	tokens.masters = &masterTokens{dir: dir, apis: func(context.Context) []string { return []string{"https://192.0.2.1:6443"} },
-		tell: func(reason, message string, _ bool) { told = append(told, reason+" "+message) }}
+		tell:   func(reason, message string, _ bool) { told = append(told, reason+" "+message) },
+		synced: func() bool { return synced }}
 	secretOf := func(ttl time.Duration) (string, []byte) {
 		made, err := tokens.CreateForMaster(t.Context(), ttl, 1, "")
 		if err != nil || !made.ForMaster {
@@ -69,6 +71,8 @@ func TestMasterTokens(t *testing.T) {
 	id, secret := secretOf(time.Hour)
 	guessed := append([]byte{}, secret...)
 	guessed[0]++
+	refused("cut off", "can't reach etcd", id, secret, mine)
+	synced = true
 	refused("guessed", "not known here", id, guessed, thiefs)
 	*now = began.Add(-2 * time.Hour)
 	refused("clock set back", "before the token was made", id, secret, mine)

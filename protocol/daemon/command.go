@@ -8,7 +8,9 @@ import (
 	"os/signal"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
@@ -87,6 +89,7 @@ type Daemon struct {
 	Stdout   io.Writer            // for what a person should read, once
 
 	notify func(state string)
+	settle sync.Once
 }
 
 // New is a Daemon that logs to log and is known to no systemd.
@@ -95,7 +98,16 @@ func New(name string, log zerolog.Logger, stdout io.Writer) *Daemon {
 }
 
 // Ready tells systemd that the program does its work. It may be repeated.
-func (d *Daemon) Ready() { d.notify("READY=1") }
+func (d *Daemon) Ready() {
+	d.notify("READY=1")
+	d.settle.Do(func() {
+		time.AfterFunc(settled, func() {
+			if err := releaseCode(); err != nil {
+				d.Log.Debug().Err(err).Msg("the memory that the start has needed is not given back")
+			}
+		})
+	})
+}
 
 // usageError makes the exit code 2.
 type usageError struct{ error }

@@ -46,10 +46,13 @@ func newMasters(t *testing.T, count int, args ...string) *masters {
 		t.Fatal(err)
 	}
 	f.all = append(f.all, second)
-	f.until("both masters are there", func() (bool, string) {
-		list, err := mastersOf(second)
-		return err == nil && len(list.Items) == 2, fmt.Sprint(list, err)
-	})
+	for _, m := range f.all {
+		f.until("both masters are there", func() (bool, string) {
+			list, err := mastersOf(m)
+			return err == nil && len(list.Items) == 2, fmt.Sprint(list, err)
+		})
+	}
+	f.token = f.newToken("--uses", "0") // it names the brokers of both
 	for range count {
 		f.addNode()
 	}

@@ -136,7 +136,7 @@ func (m mistake) plant(t *testing.T) string {
 	for seed := int64(1); seed <= int64(most); seed++ {
 		o := options(seed)
 		if m.want == twice || strings.Contains(m.want, "guard") || strings.Contains(m.want, "goes back") {
-			o = permitOptions(seed)
+			o = aboutPermits(o)
 		}
 		if o.Nodes > 4 {
 			continue // too slow for what small worlds show

@@ -146,7 +146,7 @@ func (w *World) faultOf(kinds int) int {
 func (w *World) strikeAll() {
 	switch w.faultOfAll(12) {
 	case 0:
-		if w.chance(0.4) || w.options.Permits {
+		if later := w.now > w.restoredAt+w.permitsEnd(); later && (w.chance(0.4) || w.options.Permits) { // see backup.md
 			w.settings = choices[w.random.Intn(len(choices))] // in force with the next start
 			w.log("user", "CHANGES the master's settings and restarts it")
 		}

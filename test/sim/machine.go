@@ -35,8 +35,11 @@ func (w *World) newMachine() *machine {
 func (m *machine) boot() {
 	if m.w.options.Skewed {
 		m.rate = 950 + m.w.random.Int63n(101)
-		if m.w.chance(0.3) { // what holds is to hold at the limits, too
-			m.rate = 950 + 100*m.w.random.Int63n(2)
+	}
+	if m.w.options.Limits {
+		m.rate = 950
+		if m.w.master == nil || m.w.master.machine == m {
+			m.rate = 1050
 		}
 	}
 	m.bootedAt = m.w.now

@@ -290,6 +290,7 @@ func (n *node) powerCut(back time.Duration, losesDisk, losesEngine bool) {
 	}
 	n.back(back, func() {
 		n.machine.boot()
+		n.engine.Reboot() // by the new boot clock
 		n.start()
 		n.w.after(n.w.between(0, time.Minute), func() { n.machine.setWall(0) })
 	})

@@ -53,7 +53,7 @@ var permitMistakes = []mistake{
 		return slices.DeleteFunc(slices.Clone(changes), func(c change.Change) bool { return w.grows(c) })
 	}), want: twice},
 	{what: "a master that begins to lead takes what was permitted before for ended", broken: func() Broken {
-		return Broken{Opened: func(w *World) {
+		return Broken{FirstLeader: func(*World) bool { return true }, Opened: func(w *World) {
 			for key := range w.disk.records {
 				if key.Kind == resource.SlotKind {
 					delete(w.disk.records, key)
@@ -207,7 +207,7 @@ func TestPermitsAloneAreEnough(t *testing.T) {
 	}
 	made := 0
 	for seed := int64(1); seed <= 15; seed++ {
-		o := permitOptions(seed)
+		o := aboutPermits(options(seed))
 		o.Broken = planner("replicaset", func(p reconcile.Planner) reconcile.Planner { return impatient{p} })()
 		w := New(o)
 		_ = w.Run(5*time.Second) && w.Chaos(4*time.Minute) && w.Settle()
@@ -223,12 +223,4 @@ func TestPermitsAloneAreEnough(t *testing.T) {
 	if made < 15 {
 		t.Errorf("only %d pods of Deployments that must be single were made: this shows nothing", made)
 	}
-}
-
-// permitOptions are those of a seed, for worlds that are about permits.
-func permitOptions(seed int64) Options {
-	o := options(seed)
-	o.Permits, o.Pods, o.Local = true, 0, false
-	o.Nodes = 2 + int(seed)%3
-	return o
 }

@@ -43,9 +43,15 @@ func options(seed int64) Options {
 	o.Nodes, o.Pods = sizeOf(seed, r)
 	o.Permits = o.Pods == 0 && r.Intn(3) == 0
 	if *focus {
-		o.Permits, o.Pods, o.Local = true, 0, false
-		o.Nodes = 2 + int(seed)%3
+		return aboutPermits(o)
 	}
+	return o
+}
+
+// aboutPermits makes a world one that is about permits.
+func aboutPermits(o Options) Options {
+	o.Permits, o.Pods, o.Local = true, 0, false
+	o.Nodes, o.Limits = 2+int(o.Seed)%3, o.Seed%2 == 0
 	return o
 }
 

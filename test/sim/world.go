@@ -29,6 +29,8 @@ type Options struct {
 	Embedded bool
 	// Skewed lets the clocks of the machines run up to 5 % fast or slow, at another rate after each boot.
 	Skewed bool
+	// Limits makes the clock of the master 5 % fast and all others 5 % slow, which is the worst that permits are made for.
+	Limits bool
 	// Local means that only nodes have faults: the master, the broker and the network between them are well, so that what
 	// the documents promise of a lost node can be held against the clock.
 	Local bool

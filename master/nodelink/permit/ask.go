@@ -135,6 +135,8 @@ func (b *Book) decide(view change.View, now clock.Now, n *node, p *pod, taken ma
 		if !s.over(now) {
 			return nil, "its node has rebooted, and what was permitted before has not surely ended" + b.left(s)
 		}
+	case s != nil && b.Doubts(now) && b.runs[p.uid] != n.Name:
+		return nil, b.begun()
 	case s != nil:
 		if s.Lasts() >= n.Lasts {
 			return nil, ""
@@ -143,14 +145,16 @@ func (b *Book) decide(view change.View, now clock.Now, n *node, p *pod, taken ma
 	case p.deleting:
 		return nil, "" // it has not begun to run, and will not
 	}
+	if s != nil && s.Boot != n.Boot && b.Doubts(now) {
+		return nil, b.begun()
+	}
 	if s != nil {
 		return &change.Change{
 			Key: s.key, Base: s.rev, Value: resource.EncodeSlot(want), Reason: "the pod is permitted to run on node " + n.Name,
 		}, ""
 	}
-	if !now.Reached(b.doubt) {
-		return nil, "this master has begun to lead, and waits " + ended(b.longest).Round(time.Second).String() +
-			" for permits of an earlier one to end before it gives a slot away"
+	if b.Doubts(now) {
+		return nil, b.begun()
 	}
 	key, why := b.free(view, n, p, taken)
 	if why != "" {
@@ -159,6 +163,12 @@ func (b *Book) decide(view change.View, now clock.Now, n *node, p *pod, taken ma
 	return &change.Change{
 		Key: key, Base: 0, Value: resource.EncodeSlot(want), Reason: "the pod is permitted to run on node " + n.Name,
 	}, ""
+}
+
+// begun says why nothing that does not run yet is permitted.
+func (b *Book) begun() string {
+	return "this master has begun to lead, and waits " + ended(b.longest).Round(time.Second).String() +
+		" for permits of an earlier one to end before it gives a slot away"
 }
 
 // free is a slot for a pod that has none, or why there is none.

@@ -28,8 +28,10 @@ type Book struct {
 	since   clock.Now // when this master began to lead
 	longest time.Duration
 	doubt   clock.Now // until then there may be permits without a record
-	slots   map[change.Key]*slot
-	byPod   map[types.UID]*slot
+	// runs are the pods of which something runs, as their nodes have said since the doubt arose, with the nodes.
+	runs  map[types.UID]string
+	slots map[change.Key]*slot
+	byPod map[types.UID]*slot
 	// pods are those that must be single and are bound, by uid; of a node's, byNode has the uids.
 	pods   map[types.UID]*pod
 	names  map[change.Key]types.UID
@@ -104,7 +106,7 @@ type Config struct {
 // NewBook returns a Book that knows nothing of the store until Reset.
 func NewBook(c Config) *Book {
 	b := &Book{since: c.Since, longest: c.Longest, elsewhere: c.Elsewhere,
-		slots: map[change.Key]*slot{}, nodes: map[string]*node{}, heard: map[string]types.UID{}}
+		slots: map[change.Key]*slot{}, runs: map[types.UID]string{}, nodes: map[string]*node{}, heard: map[string]types.UID{}}
 	if !c.First {
 		b.Doubt(c.Since)
 	}
@@ -113,10 +115,25 @@ func NewBook(c Config) *Book {
 }
 
 // Doubt says that the store may be older than what was granted, as one that was restored from a backup: there may be
-// permits without a record. No slot is given away until they have ended.
+// permits without a record, and records of pods whose slots others have got since. Until they have ended no slot is given
+// away, and nothing is permitted but what has a record and runs: it was permitted all the time.
 func (b *Book) Doubt(now clock.Now) {
+	b.runs = map[types.UID]string{}
 	if until := now.Add(ended(b.longest)); until.Boot > b.doubt.Boot {
 		b.doubt = until
+	}
+}
+
+// Doubts reports whether there may be permits without a record.
+func (b *Book) Doubts(now clock.Now) bool { return !now.Reached(b.doubt) }
+
+// Runs takes in whether something of a pod runs on a node, as the node says. It matters while the Book is in doubt.
+func (b *Book) Runs(node string, uid types.UID, runs bool) {
+	switch {
+	case runs:
+		b.runs[uid] = node
+	case b.runs[uid] == node:
+		delete(b.runs, uid)
 	}
 }
 

@@ -305,7 +305,15 @@ func TestAMasterBeginsToLead(t *testing.T) {
 	w.pod("web node=n1")
 	w.ask("n1")
 	w.lead()
+	want(t, "nothing is known of it", w.ask("n1"), "")
+	w.book.Runs("n2", "web", true)
+	want(t, "another node says that it runs there", w.ask("n1"), "")
+	w.book.Runs("n1", "web", true)
 	want(t, "the holder goes on", w.ask("n1"), "web")
+	w.book.Runs("n1", "web", false)
+	want(t, "it has ended", w.ask("n1"), "")
+	w.pass(surely)
+	want(t, "the doubt is over", w.ask("n1"), "web")
 }
 
 // The store of a master that begins to lead may be older than what was granted: it gives no slot away before that has
@@ -322,7 +330,9 @@ func TestPermitsWithoutARecord(t *testing.T) {
 			begin(w)
 			w.pod("db node=n2")
 			want(t, "at once", w.ask("n2"), "")
-			want(t, "what has a record goes on", w.ask("n1"), "old")
+			want(t, "what has a record, and may have lost its slot since", w.ask("n1"), "")
+			w.book.Runs("n1", "old", true)
+			want(t, "what has a record and runs goes on", w.ask("n1"), "old")
 			w.pass(surely - 1)
 			want(t, "just before", w.ask("n2"), "")
 			if _, next := w.book.Expire(w.now); next.Boot != w.now.Boot+1 {

@@ -14,7 +14,8 @@
 // which is enough for two clocks that are both within 5 % of the truth; a node counts from when it sent the heartbeat
 // that the grant answers, which is earlier. Of the grants of an earlier epoch nothing is known but their length: each
 // may have been sent just before this epoch began. And the store may be older than what was granted, restored from a
-// backup: a master that begins to lead gives no slot away before the longest permit of an earlier one has ended.
+// backup: a master that begins to lead gives no slot away before the longest permit of an earlier one has ended, and renews
+// only what runs: what does not may have lost its slot after the backup.
 //
 // Two masters may lead at once, one of them cut off from etcd, and each must keep to what the other can't know. The one
 // that took over treats what nodes hold as permitted until each has proven that it obeys it (Heard), for a node obeys one
