@@ -27,6 +27,7 @@ func (w *World) Chaos(d time.Duration) bool {
 			w.after(w.between(200*time.Millisecond, 8*time.Second), act)
 		}
 	}
+	w.after(w.between(5*time.Second, time.Minute), w.backUp)
 	w.after(w.between(0, 20*time.Second), fault)
 	w.after(w.between(0, 5*time.Second), act)
 	if !w.Run(d) {

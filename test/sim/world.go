@@ -156,7 +156,6 @@ func New(options Options) *World {
 		n.start()
 	}
 	w.after(w.glance(), w.watch)
-	w.after(w.between(10*time.Second, time.Minute), w.backUp)
 	return w
 }
 
