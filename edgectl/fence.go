@@ -115,9 +115,12 @@ func printSlots(out io.Writer, slots []slot) error {
 		ends := "never: the pod is bound to the node"
 		if !s.Bound {
 			// As the master counts: 1.12 times the permit, and 2 s.
-			ends = fmt.Sprintf("%s after its last permit", (time.Duration(s.LastsSeconds)*1120*time.Millisecond + 2*time.Second).Round(time.Second))
+			ends = fmt.Sprintf("%s after its last permit", wholeSeconds(time.Duration(s.LastsSeconds)*1120*time.Millisecond+2*time.Second))
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", s.Namespace, s.Slot, s.Pod, s.Node, ends)
 	}
 	return w.Flush()
 }
+
+// wholeSeconds rounds up: nobody is told too little.
+func wholeSeconds(d time.Duration) time.Duration { return (d + time.Second - 1).Truncate(time.Second) }

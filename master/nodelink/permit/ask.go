@@ -167,7 +167,7 @@ func (b *Book) decide(view change.View, now clock.Now, n *node, p *pod, taken ma
 
 // begun says why nothing that does not run yet is permitted.
 func (b *Book) begun() string {
-	return "this master has begun to lead, and waits " + ended(b.longest).Round(time.Second).String() +
+	return "this master has begun to lead, and waits " + wholeSeconds(ended(b.longest)).String() +
 		" for permits of an earlier one to end before it gives a slot away"
 }
 
@@ -228,9 +228,9 @@ func (b *Book) left(s *slot) string {
 		return ", which another master, cut off from here, may still permit to run it: until that node or that master is heard here " +
 			"(when the device is off for good: edgectl fence " + s.Node + ")"
 	case b.nodes[s.Node] != nil && b.nodes[s.Node].granted[s.Pod]:
-		return " until that node says that it is gone, or " + ended(s.Lasts()).Round(time.Second).String() + " after it was last permitted to run"
+		return " until that node says that it is gone, or " + wholeSeconds(ended(s.Lasts())).String() + " after it was last permitted to run"
 	}
-	return " for at most " + ended(s.Lasts()).Round(time.Second).String()
+	return " for at most " + wholeSeconds(ended(s.Lasts())).String()
 }
 
 // Sent says that an answer has gone out.
@@ -250,3 +250,6 @@ func (b *Book) Sent(now clock.Now, a Answer) {
 		}
 	}
 }
+
+// wholeSeconds rounds up: nobody is told too little.
+func wholeSeconds(d time.Duration) time.Duration { return (d + time.Second - 1).Truncate(time.Second) }
