@@ -57,6 +57,8 @@ type Local interface {
 	TakeEvents() []message.Event
 	// Grant takes in what the master permits to run of the pods that must be single.
 	Grant(grant message.Grant)
+	// Unconfirm says that a master has answered this run: the node asks it again what it may run.
+	Unconfirm()
 	// Permits reports whether the node needs a permit; waits changes when another pod begins to wait for one.
 	Permits() (asks bool, waits uint64)
 	// Release asks about pods; TakeReleased returns those of which nothing is left, since the last call.

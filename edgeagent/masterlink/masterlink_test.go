@@ -80,6 +80,7 @@ func (nothing) Epoch() (message.Epoch, error)                              { ret
 func (nothing) KeepEpoch(message.Epoch) error                              { return nil }
 func (nothing) Accept(message.Content)                                     {}
 func (nothing) Statuses() (uint64, []message.PodStatus)                    { return 1, nil }
+func (nothing) Unconfirm()                                                 {}
 func (nothing) Grant(message.Grant)                                        {}
 func (nothing) Permits() (bool, uint64)                                    { return false, 0 }
 func (nothing) Release([]string)                                           {}

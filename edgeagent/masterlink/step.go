@@ -200,6 +200,7 @@ func (l *Link) do(now clock.Now, effects []peer.Effect) {
 			l.route.Store(&route{box: l.route.Load().box, master: e.Run})
 			l.log.Info().Stringer("epoch", e.Epoch).Stringer("run", e.Run).Str("master", e.Master).Msg("master leads")
 		case peer.Welcomed:
+			l.config.Local.Unconfirm()
 			l.log.Info().Stringer("desired", e.Desired).Msg("master answered")
 		case peer.Unanswered:
 			l.log.Warn().Msg("no master answers; the stored desired state goes on")

@@ -35,7 +35,7 @@ func (m *Memory) Decide(s Situation, now clock.Now) Decision {
 		d.end(views)
 	case m.over(&m.pod.Spec, views):
 		d.finish(views)
-	case d.needsPermit() && now.Reached(d.permitEnd()):
+	case d.displaced(), d.needsPermit() && now.Reached(d.permitEnd()):
 		d.halt(views)
 	default:
 		if m.Record.Started == 0 {

@@ -19,7 +19,10 @@ type Permit struct {
 	// permit that the agent before had armed is for, and nothing is started.
 	Pods      map[string]bool
 	Inherited bool
-	Problem   string // why no permit can be put in force; empty: nothing is known against it
+	// Bound are the pods that run on this node alone and that the master's newest grant names; nil: this run of the agent
+	// has had none, and what Record.Bound says goes on. One that is left out has lost its place, as after fencing.
+	Bound   map[string]bool
+	Problem string // why no permit can be put in force; empty: nothing is known against it
 }
 
 // WaitingForPermit is the waiting reason of a container whose pod is not permitted to run. Kubernetes has no word for
@@ -31,6 +34,11 @@ func (d *decider) needsPermit() bool {
 	return d.pod != nil && shared.Single(d.pod) && !shared.Pinned(d.pod)
 }
 
+// displaced reports whether a pod that can run on this node only is not to run here any more, all the same.
+func (d *decider) displaced() bool {
+	return d.pod != nil && shared.Single(d.pod) && shared.Pinned(d.pod) && d.s.Permit.Bound != nil && !d.s.Permit.Bound[d.s.UID]
+}
+
 // ownsGuarded reports whether the pod has a container that only a permit lets run. The pod need not be known, as after the
 // loss of the agent's disk.
 func (d *decider) ownsGuarded() bool {
@@ -39,6 +47,9 @@ func (d *decider) ownsGuarded() bool {
 
 // Guarded reports whether a container may run only while its pod has a permit.
 func Guarded(c engine.Container) bool { return c.Labels[engine.LabelGuarded] == "true" }
+
+// Pinned reports whether the pod must be single and can run on this node only.
+func (m *Memory) Pinned() bool { return m.pod != nil && shared.Single(m.pod) && shared.Pinned(m.pod) }
 
 // mayStart reports whether containers of the pod may be started now, and if not why.
 func (d *decider) mayStart() (bool, string) {
@@ -68,7 +79,7 @@ func (d *decider) permitEnd() clock.Now {
 // halt ends the containers of a pod whose permit ends. They begin anew, without back-off, with the next one.
 func (d *decider) halt(views []view) {
 	until := d.s.Permit.Until
-	if d.permitEnd() == (clock.Now{}) {
+	if d.permitEnd() == (clock.Now{}) || d.displaced() {
 		until = d.now // it was taken away
 	}
 	for _, v := range views {

@@ -39,22 +39,24 @@ const grantNotice = 4
 
 // permits is what the node may run of the pods that need a permit.
 type permits struct {
-	held    pod.Permit        // in force: the guard is armed for it
-	grant   *pod.Permit       // the newest of the master's that the guard has not been armed for
-	bound   []string          // pods that the master has bound to this node
-	calling bool              // the guard
-	armed   bool              // or may be
-	asked   bool              // the guard has said what the agent before had armed
-	needed  bool              // there are pods that the guard is for, or may be
-	again   clock.Now         // when to try once more what failed
-	since   clock.Now         // of this run of the agent
-	release map[string]uint64 // pods that the master asks about -> seq of the listing that is new enough
-	waiting map[string]bool   // pods that wait for a permit
-	failure error             // of the guard, as it was last
+	held      pod.Permit        // in force: the guard is armed for it
+	grant     *pod.Permit       // the newest of the master's that the guard has not been armed for
+	confirmed map[string]bool   // pods that run here alone, as the newest grant names them; nil: there was none in this run
+	unsure    bool              // the master may know better since
+	calling   bool              // the guard
+	armed     bool              // or may be
+	asked     bool              // the guard has said what the agent before had armed
+	needed    bool              // there are pods that the guard is for, or may be
+	again     clock.Now         // when to try once more what failed
+	since     clock.Now         // of this run of the agent
+	release   map[string]uint64 // pods that the master asks about -> seq of the listing that is new enough
+	waiting   map[string]bool   // pods that wait for a permit
+	failure   error             // of the guard, as it was last
 
 	// Of the world's way in and out, under the Reconciler's lock.
 	in struct {
 		grants   []message.Grant
+		unsure   bool
 		releases [][]string
 		answers  []guardAnswer
 	}
@@ -79,6 +81,15 @@ type guardAnswer struct {
 func (r *Reconciler) Grant(g message.Grant) {
 	r.mu.Lock()
 	r.permits.in.grants = append(r.permits.in.grants, g)
+	r.mu.Unlock()
+	r.Wake()
+}
+
+// Unconfirm says that another conversation with a master has begun: it may not know any more, or know better, which pods
+// run here alone, and is asked.
+func (r *Reconciler) Unconfirm() {
+	r.mu.Lock()
+	r.permits.in.unsure = true
 	r.mu.Unlock()
 	r.Wake()
 }
@@ -123,14 +134,15 @@ func (r *Reconciler) gatherPermits(now clock.Now) {
 	}
 	r.mu.Lock()
 	grants, releases, answers := p.in.grants, p.in.releases, p.in.answers
-	p.in.grants, p.in.releases, p.in.answers = nil, nil, nil
+	p.unsure = p.unsure || p.in.unsure
+	p.in.grants, p.in.releases, p.in.answers, p.in.unsure = nil, nil, nil, false
 	r.mu.Unlock()
 	for _, a := range answers {
 		r.takeAnswer(a, now)
 	}
 	for _, g := range grants {
 		next := newPermit(g)
-		p.grant, p.bound = &next, g.Bound
+		p.grant, p.confirmed, p.unsure = &next, setOf(g.Bound), false
 		p.narrow()
 	}
 	for _, pods := range releases {
@@ -176,19 +188,24 @@ func (p *permits) letGo(uid string) {
 	if p.grant != nil {
 		delete(p.grant.Pods, uid)
 	}
-	p.bound = slices.DeleteFunc(slices.Clone(p.bound), func(b string) bool { return b == uid })
+	delete(p.confirmed, uid)
 }
 
 func newPermit(g message.Grant) pod.Permit {
 	next := pod.Permit{
 		Until:  clock.Now{Boot: time.Duration(g.Ask)*time.Millisecond + g.Lasts()},
 		Notice: g.Lasts() / grantNotice,
-		Pods:   map[string]bool{},
-	}
-	for _, uid := range g.Pods {
-		next.Pods[uid] = true
+		Pods:   setOf(g.Pods),
 	}
 	return next
+}
+
+func setOf(uids []string) map[string]bool {
+	set := map[string]bool{}
+	for _, uid := range uids {
+		set[uid] = true
+	}
+	return set
 }
 
 // takeAnswer takes in what the guard has said.
@@ -222,9 +239,11 @@ func (r *Reconciler) takeAnswer(a guardAnswer, now clock.Now) {
 
 // planPermits puts what the node may run into the memories of its pods, and says what the plan may know of it.
 func (r *Reconciler) planPermits() pod.Permit {
-	for _, uid := range r.permits.bound {
-		if m := r.memories[uid]; m != nil {
-			m.Record.Bound = true
+	if r.permits.confirmed != nil {
+		for uid, m := range r.memories {
+			if m.Pinned() {
+				m.Record.Bound = r.permits.confirmed[uid]
+			}
 		}
 	}
 	for uid := range r.permits.release {
@@ -233,6 +252,7 @@ func (r *Reconciler) planPermits() pod.Permit {
 		}
 	}
 	held := r.permits.held
+	held.Bound = r.permits.confirmed
 	if r.permits.failure != nil {
 		held.Problem = r.permits.failure.Error()
 	}
@@ -339,7 +359,7 @@ func (r *Reconciler) needPermits() (asks []string, guarded bool) {
 			case !shared.Single(p) || over && !r.onEngine(uid):
 			case !shared.Pinned(p):
 				asks, guarded = append(asks, uid), true
-			case !r.bound(uid):
+			case r.permits.unsure || !r.permits.confirmed[uid]:
 				asks = append(asks, uid)
 			}
 		}

@@ -5,11 +5,11 @@ import "testing"
 // Only what is read of the program's own file is given back, and it is there when it is needed again.
 func TestReleaseCode(t *testing.T) {
 	for line, want := range map[string]mapping{
-		"00400000-01c2b000 r-xp 00000000 fe:00 131 /usr/bin/skerry-master":       {0x400000, 0x1c2b000, true},
-		"01c2b000-0358a000 r--p 0182b000 fe:00 131 /usr/bin/skerry-master":       {0x1c2b000, 0x358a000, true},
-		"0358a000-0362e000 rw-p 0318a000 fe:00 131 /usr/bin/skerry-master":       {0x358a000, 0x362e000, false},
-		"7f0000000000-7f0000001000 r--p 00000000 fe:00 7 /lib/x/libc.so.6":       {0x7f0000000000, 0x7f0000001000, false},
-		"7f0000000000-7f0000001000 r--s 00000000 fe:00 7 /usr/bin/skerry-master": {0x7f0000000000, 0x7f0000001000, false},
+		"00400000-01c2b000 r-xp 00000000 fe:00 131 /usr/bin/skerry-master": {0x400000, 0x1c2b000, true},
+		"01c2b000-0358a000 r--p 0182b000 fe:00 131 /usr/bin/skerry-master": {0x1c2b000, 0x358a000, true},
+		"0358a000-0362e000 rw-p 0318a000 fe:00 131 /usr/bin/skerry-master": {0x358a000, 0x362e000, false},
+		"7f000000-7f001000 r--p 00000000 fe:00 7 /lib/x/libc.so.6":         {0x7f000000, 0x7f001000, false},
+		"7f000000-7f001000 r--s 00000000 fe:00 7 /usr/bin/skerry-master":   {0x7f000000, 0x7f001000, false},
 	} {
 		if got, ok := parseMapping(line, "/usr/bin/skerry-master"); !ok || got != want {
 			t.Errorf("%s: %+v, %t", line, got, ok)

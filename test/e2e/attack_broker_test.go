@@ -405,6 +405,7 @@ func (l *liar) Statuses() (uint64, []message.PodStatus) {
 		{UID: l.uid, Namespace: "kube-system", Name: "app", Status: status},
 	}
 }
+func (l *liar) Unconfirm()              {}
 func (l *liar) Grant(message.Grant)     {}
 func (l *liar) Permits() (bool, uint64) { return false, 0 }
 func (l *liar) Release([]string)        {}

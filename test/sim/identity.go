@@ -138,7 +138,9 @@ func (n *node) enter() {
 		n.w.after(time.Second, n.enter)
 		return
 	}
-	n.start()
+	if !n.off {
+		n.start()
+	}
 }
 
 // forget deletes the Node of a name that no machine has any more.

@@ -31,6 +31,7 @@ type node struct {
 	name    string
 	machine *machine
 	boots   int
+	off     bool          // without power, until it is back
 	ends    int           // of agents and of the machine
 	run     seal.Run      // of the newest agent
 	said    uint64        // its highest number, when replays are to look new
@@ -288,7 +289,9 @@ func (n *node) powerCut(back time.Duration, losesDisk, losesEngine bool) {
 		n.newEngine()
 		n.counted = false
 	}
+	n.off = true
 	n.back(back, func() {
+		n.off = false
 		n.machine.boot()
 		n.engine.Reboot() // by the new boot clock
 		n.start()

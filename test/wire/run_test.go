@@ -116,6 +116,7 @@ func (s *still) pods() int {
 func (s *still) Statuses() (uint64, []message.PodStatus) { return 1, nil }
 func (s *still) Node() []byte                            { return nil }
 func (s *still) Readings() message.Readings              { return message.Readings{} }
+func (s *still) Unconfirm()                              {}
 func (s *still) Grant(message.Grant)                     {}
 func (s *still) Permits() (bool, uint64)                 { return false, 0 }
 func (s *still) Release([]string)                        {}

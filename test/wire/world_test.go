@@ -450,6 +450,7 @@ func (d *device) Node() []byte {
 
 func (d *device) Readings() message.Readings { return message.Readings{CPUMilli: 7} }
 
+func (d *device) Unconfirm()              {}
 func (d *device) Grant(message.Grant)     {}
 func (d *device) Permits() (bool, uint64) { return false, 0 }
 func (d *device) Release([]string)        {}
