@@ -95,6 +95,18 @@ type Heartbeat struct {
 	Ask      uint64   `cbor:"4,keyasint,omitempty"` // asks for a permit: the node's boot clock in milliseconds when this was sent; 0: it needs none
 }
 
+// MaxHeartbeat bounds an encoded Heartbeat, in bytes: an idle node says nothing else.
+const MaxHeartbeat = 64
+
+// Fitting is the heartbeat, without its readings if it would be larger with them: in a cluster or a machine of a size that
+// nobody has seen yet, which asks for a permit.
+func (h Heartbeat) Fitting() Heartbeat {
+	if len(Encode(h)) > MaxHeartbeat {
+		h.Readings = Readings{}
+	}
+	return h
+}
+
 // Readings are what metrics.k8s.io shows of a node.
 type Readings struct {
 	CPUMilli  uint32 `cbor:"1,keyasint,omitempty"` // used, in thousandths of a core

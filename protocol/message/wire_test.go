@@ -195,4 +195,13 @@ func TestHeartbeatIsSmall(t *testing.T) {
 	if n := len(Encode(largest)); n > 64 {
 		t.Errorf("the largest heartbeat has %d bytes", n)
 	}
+	asking := largest
+	asking.Ask = 4 * 365 * 24 * 3600 * 1000 // four years after the boot
+	if n := len(Encode(asking.Fitting())); n > 64 || asking.Fitting().Ask != asking.Ask {
+		t.Errorf("the largest that asks for a permit has %d bytes", n)
+	}
+	asking.Applied.Epoch.Term, asking.Applied.Serial, asking.Readings.CPUMilli = 1<<16-1, 1<<16-1, 1<<16-1
+	if fits := asking.Fitting(); fits != asking {
+		t.Errorf("in term 65535, at document 65535, on 65 cores, it is sent as %+v", fits)
+	}
 }

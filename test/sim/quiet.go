@@ -18,8 +18,9 @@ import (
 
 // Limits of what comes after the faults.
 const (
-	// patience is the longest back-off of everything, twice: an image or a container may wait 5 minutes.
-	patience = 12 * time.Minute
+	// patience is the longest back-off of everything, twice: an image or a container may wait 5 minutes. And a node that
+	// was lost too often is avoided for ten minutes, by a clock that may be slow, after it has come back.
+	patience = 15 * time.Minute
 	// rest is how long things may still settle after all looks well: a rollout is complete before its last old
 	// pod is gone from every memory.
 	rest = 2 * time.Minute

@@ -203,5 +203,5 @@ func (p *Peer) beat(now clock.Now, node Snapshot, chance Chance) []Effect {
 	p.beatAt = now.Add(interval - time.Duration(chance.Fraction*float64(interval)/20))
 	return []Effect{Send{Channel: protocol.Beat, Message: message.Heartbeat{
 		Applied: p.stored.Position, Status: p.report.digest, Readings: node.Readings, Ask: p.ask(now, node),
-	}}}
+	}.Fitting()}}
 }

@@ -278,7 +278,11 @@ func (p *Peer) presence(in Input, m message.Presence) []Effect {
 }
 
 func (p *Peer) beat(now clock.Now, in Input, m message.Heartbeat, facts Facts) []Effect {
-	effects := []Effect{Heard{Readings: &m.Readings, Applied: m.Applied}}
+	heard := Heard{Applied: m.Applied}
+	if m.Readings != (message.Readings{}) {
+		heard.Readings = &m.Readings
+	}
+	effects := []Effect{heard}
 	switch {
 	case m.Status != p.status || p.status.IsZero():
 		effects = append(effects, p.ask(now, facts, message.Resync{Status: true}, "the status digest differs")...)
