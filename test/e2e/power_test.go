@@ -18,7 +18,7 @@ func TestPowerIsLost(t *testing.T) {
 	lost := f.nodes[0]
 	f.start("node-1", "keep", "one", "bare", "pinned")
 	begun := now(t)
-	f.contains(f.kubectl("fence", "--list"), "node-1", "never: the pod is bound to the node", "6s after its last permit")
+	f.contains(f.kubectl("fence", "--list"), "node-1", "never: the pod is bound to the node", "7s after its last permit")
 
 	f.do(lost.PowerOff())
 	off := now(t)
