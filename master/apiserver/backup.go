@@ -1,12 +1,10 @@
 package apiserver
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -132,15 +130,9 @@ func (s *Server) serveRecoveryKey(w http.ResponseWriter, r *http.Request, u user
 	switch r.Method {
 	case http.MethodGet:
 	case http.MethodPut:
-		data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxTokenRequest))
+		ask, err := readJSON[RecoveryKey](w, r, maxTokenRequest, "recovery key")
 		if err != nil {
-			return apierrors.NewRequestEntityTooLargeError("the public half of a recovery key is small")
-		}
-		var ask RecoveryKey
-		decoder := json.NewDecoder(strings.NewReader(string(data)))
-		decoder.DisallowUnknownFields()
-		if err := decoder.Decode(&ask); err != nil {
-			return apierrors.NewBadRequest("this is no recovery key: " + err.Error())
+			return err
 		}
 		recipient, err := recovery.ParseRecipient(ask.Recipient)
 		if err != nil {

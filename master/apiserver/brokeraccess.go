@@ -1,11 +1,8 @@
 package apiserver
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
-	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -55,16 +52,10 @@ func (s *Server) serveBroker(w http.ResponseWriter, r *http.Request, u user) err
 	if r.Method != http.MethodPost {
 		return notAllowed()
 	}
-	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxTokenRequest))
-	if err != nil {
-		return apierrors.NewRequestEntityTooLargeError("a request for the broker's access is small")
-	}
-	var ask BrokerAccessRequest
-	decoder := json.NewDecoder(strings.NewReader(string(data)))
-	decoder.DisallowUnknownFields()
-	switch err := decoder.Decode(&ask); {
+	ask, err := readJSON[BrokerAccessRequest](w, r, maxTokenRequest, "request for the broker's access")
+	switch {
 	case err != nil:
-		return apierrors.NewBadRequest("this is no request for the broker's access: " + err.Error())
+		return err
 	case len(ask.Names) == 0 || len(ask.Names) > maxBrokerNames:
 		return apierrors.NewBadRequest(fmt.Sprintf("names: there are %d, not 1 to %d; name the broker as nodes and masters reach it", len(ask.Names), maxBrokerNames))
 	}

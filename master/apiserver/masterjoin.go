@@ -2,10 +2,7 @@ package apiserver
 
 import (
 	"context"
-	"encoding/json"
-	"io"
 	"net/http"
-	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -66,15 +63,9 @@ func (s *Server) serveMasterJoin(w http.ResponseWriter, r *http.Request, tr *tra
 	} else if elsewhere {
 		return unavailable("this master does not lead the cluster; the leader is at " + leader)
 	}
-	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxTokenRequest))
+	ask, err := readJSON[MasterJoinRequest](w, r, maxTokenRequest, "request to join as a master of this version")
 	if err != nil {
-		return apierrors.NewRequestEntityTooLargeError("a request to join is small")
-	}
-	var ask MasterJoinRequest
-	decoder := json.NewDecoder(strings.NewReader(string(data)))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&ask); err != nil {
-		return apierrors.NewBadRequest("this is no request to join as a master; are both masters of the same version?")
+		return err
 	}
 	to, err := recovery.ParseRecipient(ask.Recipient)
 	if err != nil || len(ask.Name) > maxMasterName {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"strings"
 	"time"
@@ -109,15 +108,9 @@ func (s *Server) serveTokens(w http.ResponseWriter, r *http.Request, u user, id 
 }
 
 func (s *Server) createToken(w http.ResponseWriter, r *http.Request, u user, tr *trail) error {
-	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxTokenRequest))
+	ask, err := readJSON[NewTokenRequest](w, r, maxTokenRequest, "request for a join token")
 	if err != nil {
-		return apierrors.NewRequestEntityTooLargeError("a request for a join token is small")
-	}
-	var ask NewTokenRequest
-	decoder := json.NewDecoder(strings.NewReader(string(data)))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&ask); err != nil {
-		return apierrors.NewBadRequest("this is no request for a join token: " + err.Error())
+		return err
 	}
 	if err := ask.check(); err != nil {
 		return apierrors.NewBadRequest(err.Error())

@@ -2,12 +2,9 @@ package apiserver
 
 import (
 	"crypto/rand"
-	"encoding/json"
 	"encoding/pem"
 	"fmt"
-	"io"
 	"net/http"
-	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -55,15 +52,9 @@ func (s *Server) serveCertificates(w http.ResponseWriter, r *http.Request, u use
 	if r.Method != http.MethodPost {
 		return notAllowed()
 	}
-	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, 2*authn.MaxRequest))
+	ask, err := readJSON[UserCertificateRequest](w, r, 2*authn.MaxRequest, "request for a certificate")
 	if err != nil {
-		return apierrors.NewRequestEntityTooLargeError("a request for a certificate is small")
-	}
-	var ask UserCertificateRequest
-	decoder := json.NewDecoder(strings.NewReader(string(data)))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&ask); err != nil {
-		return apierrors.NewBadRequest("this is no request for a certificate: " + err.Error())
+		return err
 	}
 	ttl := time.Duration(min(max(ask.TTLSeconds, 0), int64(authn.MaxLifetime/time.Second)+1)) * time.Second
 	if ttl < authn.MinLifetime || ttl > authn.MaxLifetime {

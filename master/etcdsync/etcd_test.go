@@ -8,12 +8,13 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/skerry-edge/skerry/test/lab"
 )
 
 // etcd is a real cluster of this test's own, on loopback.
@@ -67,7 +68,7 @@ func prepareEtcd(t *testing.T, n int, extra ...string) *etcd {
 	t.Helper()
 	program, err := exec.LookPath("etcd")
 	if err != nil {
-		t.Skip("there is no etcd here: apt-get install etcd-server, and nothing of several masters is tested")
+		t.Skip("NOT TESTED: several masters, for there is no etcd here: apt-get install etcd-server")
 	}
 	e := &etcd{t: t}
 	var cluster []string
@@ -164,89 +165,25 @@ func eventually(t *testing.T, what string, check func() error) {
 }
 
 // uplink is a master's line to etcd, which a test cuts: what is under way is lost, and nothing comes back.
-type uplink struct {
-	listener net.Listener
-	to       string
+type uplink struct{ *lab.Uplink }
 
-	mu    sync.Mutex
-	cut   bool
-	conns map[net.Conn]bool
-}
-
-func newUplink(t *testing.T, to string) *uplink {
+func newUplink(t *testing.T, to string) uplink {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	u, err := lab.NewUplink(to)
 	if err != nil {
 		t.Fatal(err)
 	}
-	u := &uplink{listener: l, to: strings.TrimPrefix(to, "http://"), conns: map[net.Conn]bool{}}
-	go u.serve()
-	t.Cleanup(func() { l.Close(); u.set(true) })
-	return u
+	t.Cleanup(u.Close)
+	return uplink{u}
 }
 
-func (u *uplink) url() string { return "http://" + u.listener.Addr().String() }
-
-func (u *uplink) serve() {
-	for {
-		near, err := u.listener.Accept()
-		if err != nil {
-			return
-		}
-		go func() {
-			defer near.Close()
-			far, err := net.Dial("tcp", u.to)
-			if err != nil {
-				return
-			}
-			defer far.Close()
-			if !u.add(near, far) {
-				return
-			}
-			go func() { u.copy(far, near); far.Close() }()
-			u.copy(near, far)
-		}()
-	}
-}
-
-// copy passes bytes on; while the line is cut they vanish, as on a line without a peer.
-func (u *uplink) copy(to, from net.Conn) {
-	buffer := make([]byte, 32<<10)
-	for {
-		n, err := from.Read(buffer)
-		if err != nil {
-			return
-		}
-		u.mu.Lock()
-		cut := u.cut
-		u.mu.Unlock()
-		if cut {
-			continue
-		}
-		if _, err := to.Write(buffer[:n]); err != nil {
-			return
-		}
-	}
-}
-
-func (u *uplink) add(conns ...net.Conn) bool {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	for _, c := range conns {
-		u.conns[c] = true
-	}
-	return true
-}
+func (u uplink) url() string { return u.URL() }
 
 // set cuts the line, or mends it: then the connections of before are gone.
-func (u *uplink) set(cut bool) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.cut = cut
-	if !cut {
-		for c := range u.conns {
-			c.Close()
-		}
-		clear(u.conns)
+func (u uplink) set(cut bool) {
+	if cut {
+		u.Cut()
+	} else {
+		u.Heal()
 	}
 }

@@ -196,11 +196,16 @@ func TestNoSpace(t *testing.T) {
 	a := newMaster(t, "a", keys, e.urls()...)
 	a.start()
 	a.wait(Leading)
-	value := strings.Repeat("x", 100<<10)
-	for i := range 30 {
-		a.put(fmt.Sprint("big", i), value)
-	}
-	a.wait(Away)
+	value, n := strings.Repeat("x", 100<<10), 0
+	// etcd counts its size when it writes to its disk, not with each request: how many writes it takes is not to foresee.
+	eventually(t, "a is away", func() error {
+		a.put(fmt.Sprint("big", n), value)
+		n++
+		if a.sync.Status().State != Away {
+			return errors.New("it is " + a.sync.Status().String())
+		}
+		return nil
+	})
 	if why := a.sync.Status().String(); !strings.Contains(why, "alarm NOSPACE") {
 		t.Errorf("it says %s", why)
 	}

@@ -98,7 +98,7 @@ func TestKilledAtAnyMoment(t *testing.T) {
 
 // killVictim lets a master write from number on, cuts or mends its line somewhere, and kills it. It returns the newest
 // number that was acknowledged.
-func killVictim(t *testing.T, dir string, line *uplink, number int, chance *rand.Rand, round int) int {
+func killVictim(t *testing.T, dir string, line uplink, number int, chance *rand.Rand, round int) int {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%s %s %d", victimEnv, dir, line.url(), number+1))

@@ -222,6 +222,8 @@ func (s *Sync) resume(ctx context.Context, lead *leadership, o overview) error {
 		if err := s.reclaim(ctx, lead, o); err != nil {
 			return err
 		}
+	} else if err := s.keepLease(ctx, lead); err != nil {
+		return err // it ended while this master was away: etcd is about to remove the election's key
 	}
 	s.mu.Lock()
 	s.position = o.position

@@ -63,7 +63,7 @@ func (w *witness) note(client int, in operation, out string, call, back int64) {
 // mortal is a master that may die: nobody hears of it any more, and its line is cut.
 type mortal struct {
 	*master
-	line *uplink
+	line uplink
 	dead atomic.Bool
 }
 

@@ -69,10 +69,10 @@ func TestNoRivals(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
 		cutOff CutOff
-		end    func(a *master, line *uplink)
+		end    func(a *master, line uplink)
 	}{
-		"ends":   {CutOffLead, func(a *master, _ *uplink) { a.stop() }},
-		"yields": {CutOffYield, func(_ *master, line *uplink) { line.set(true) }},
+		"ends":   {CutOffLead, func(a *master, _ uplink) { a.stop() }},
+		"yields": {CutOffYield, func(_ *master, line uplink) { line.set(true) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

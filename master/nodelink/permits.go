@@ -20,9 +20,6 @@ import (
 // maxQuestions bounds the pods that one message asks about.
 const maxQuestions = 64
 
-// asked notes that a node asks for a permit; answerAsked answers.
-func (l *Link) asked(name string, ask uint64) { l.asking[name] = ask }
-
 // asker is a node as its permits have it, in its current run; false when it has no object or no run.
 func (l *Link) asker(name string, ask uint64) (permit.Asker, bool) {
 	n, k := l.nodes[name], l.keys[name]
@@ -137,7 +134,7 @@ func (l *Link) grant(now clock.Now, a permit.Answer) error {
 func (l *Link) tellWaits(now clock.Now, a permit.Answer) {
 	for _, w := range a.Waits {
 		l.log.Info().Str("pod", w.Pod.Namespace+"/"+w.Pod.Name).Str("node", a.To.Name).Str("reason", w.Reason).Msg("pod waits for its slot")
-		l.tellPod(now, w.Pod, w.UID, corev1.EventTypeWarning, "WaitingForSlot", "Not permitted to run on node "+a.To.Name+" yet: "+w.Reason)
+		l.tellPod(now, w.Pod, w.UID, "WaitingForSlot", "Not permitted to run on node "+a.To.Name+" yet: "+w.Reason)
 	}
 }
 
@@ -185,24 +182,17 @@ func (l *Link) commitSlots(changes []change.Change) error {
 	return err
 }
 
-// tellPod records an event of a pod, if it is still the one.
-func (l *Link) tellPod(now clock.Now, key change.Key, uid types.UID, kind, reason, text string) {
-	view := l.config.Store.View()
-	rec, ok := view.Get(key)
+// tellPod records a warning about a pod, if it is still the one.
+func (l *Link) tellPod(now clock.Now, key change.Key, uid types.UID, reason, text string) {
+	rec, ok := l.config.Store.View().Get(key)
 	if !ok {
 		return
 	}
 	if meta, err := resource.Meta(rec.Value); err != nil || meta.UID != uid {
 		return
 	}
-	write, err := resource.RecordEvent(view, resource.Occurrence{
-		About: resource.Pods.Reference(key.Namespace, key.Name, uid), Type: kind, Reason: reason, Message: text,
-		Component: "skerry-nodelink",
-	}, now.Wall)
-	if err == nil {
-		_, err = l.config.Store.Commit(context.Background(), []change.Change{write})
-	}
-	if err != nil {
-		l.log.Error().Err(err).Str("pod", key.Namespace+"/"+key.Name).Msg("event not recorded")
-	}
+	l.record(now, resource.Occurrence{
+		About: resource.Pods.Reference(key.Namespace, key.Name, uid), Type: corev1.EventTypeWarning, Reason: reason, Message: text,
+		Component: component,
+	})
 }

@@ -342,7 +342,7 @@ func (l *Link) do(now clock.Now, name string, from target, effect peer.Effect) {
 		}
 		l.seen.heard(now, name, l.paces.slow[name], e.Readings)
 	case peer.Asked:
-		l.asked(name, e.Ask)
+		l.asking[name] = e.Ask // grantPermits answers
 	case peer.Released:
 		l.released(name, e.Pods)
 	case peer.Offline:

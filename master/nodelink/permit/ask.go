@@ -145,16 +145,13 @@ func (b *Book) decide(view change.View, now clock.Now, n *node, p *pod, taken ma
 	case p.deleting:
 		return nil, "" // it has not begun to run, and will not
 	}
-	if s != nil && s.Boot != n.Boot && b.Doubts(now) {
+	if (s == nil || s.Boot != n.Boot) && b.Doubts(now) {
 		return nil, b.begun()
 	}
 	if s != nil {
 		return &change.Change{
 			Key: s.key, Base: s.rev, Value: resource.EncodeSlot(want), Reason: "the pod is permitted to run on node " + n.Name,
 		}, ""
-	}
-	if b.Doubts(now) {
-		return nil, b.begun()
 	}
 	key, why := b.free(view, n, p, taken)
 	if why != "" {

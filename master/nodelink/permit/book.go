@@ -13,9 +13,6 @@ import (
 	shared "github.com/skerry-edge/skerry/protocol/pod"
 )
 
-// Kinds are the kinds whose events a Book wants to observe.
-var Kinds = []change.Kind{resource.SlotKind, resource.Pods.Kind}
-
 // Lasts is how long a permit of a node with these settings holds: four heartbeats may be lost, and it is never over
 // before the node counts as lost.
 func Lasts(s message.Settings) time.Duration { return max(4*s.Heartbeat(), s.Timeout()) }

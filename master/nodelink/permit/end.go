@@ -1,6 +1,7 @@
 package permit
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"time"
@@ -94,18 +95,6 @@ func (s *slot) end(reason string) change.Change {
 
 func sortedSlots(slots map[change.Key]*slot) []change.Key {
 	return slices.SortedFunc(maps.Keys(slots), func(a, b change.Key) int {
-		if a.Namespace != b.Namespace {
-			if a.Namespace < b.Namespace {
-				return -1
-			}
-			return 1
-		}
-		if a.Name < b.Name {
-			return -1
-		}
-		if a.Name > b.Name {
-			return 1
-		}
-		return 0
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
 }
