@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
@@ -21,7 +22,7 @@ import (
 	"github.com/skerry-edge/skerry/protocol/clock"
 )
 
-// A master that does not lead answers reads from what it has, and passes everything else on to the leader: writes, and
+// A master that does not lead answers reads from what it has, once that is no older than the question, and passes everything else on to the leader: writes, and
 // what only the leader knows, which is all that comes from nodes without being stored.
 //
 // The leader learns who asks in the way in which it learns it of everybody, and trusts no header and no other master: a
@@ -59,13 +60,45 @@ func (s *Server) passOn(w http.ResponseWriter, r *http.Request, u user) (handled
 	case r.Header.Get(passedOn) != "":
 		return true, unavailable("this master does not lead the cluster any more; the leader is at " + leader)
 	}
+	if err := s.askLeader(w, r, u, leader); err != nil {
+		return true, unavailable(fmt.Sprintf("this master does not lead the cluster, and the leader at %s does not answer: %v", leader, err))
+	}
+	return true, nil
+}
+
+// refresh sees to it that a read through a master that follows shows everything that was acknowledged before: etcd says how
+// far the others have come, or else the leader answers. Where neither can be asked, the answer warns of its age. A client
+// that takes any state (resourceVersion=0) gets what is here.
+func (s *Server) refresh(w http.ResponseWriter, r *http.Request, u user) (handled bool) {
+	if s.Masters == nil || r.URL.Query().Get("resourceVersion") == "0" {
+		return false
+	}
+	why := s.Masters.Fresh(r.Context())
+	if why == nil {
+		return false
+	}
+	leader, elsewhere := s.Masters.Elsewhere()
+	if elsewhere && leader != "" && r.Header.Get(passedOn) == "" {
+		err := s.askLeader(w, r, u, leader)
+		if err == nil {
+			return true
+		}
+		s.log.Debug().Err(err).Str("leader", leader).Msg("the leader could not be asked for a read")
+	}
+	s.log.Debug().Err(why).Msg("a read may show an old state")
+	w.Header().Add("Warning", `299 - "this master follows, and neither etcd nor the leader answers: what it shows may be old"`)
+	return false
+}
+
+// askLeader has the leader at a URL answer. An error means that nothing was answered.
+func (s *Server) askLeader(w http.ResponseWriter, r *http.Request, u user, leader string) (err error) {
 	to, err := url.Parse(leader)
 	if err != nil {
-		return true, fmt.Errorf("the leader's URL: %w", err)
+		return fmt.Errorf("the leader's URL: %w", err)
 	}
 	transport, err := s.lines.to(s, u)
 	if err != nil {
-		return true, err
+		return err
 	}
 	proxy := &httputil.ReverseProxy{
 		Transport:     transport,
@@ -79,12 +112,10 @@ func (s *Server) passOn(w http.ResponseWriter, r *http.Request, u user) (handled
 				p.Out.Header.Del("Authorization")
 			}
 		},
-		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, failure error) {
-			err = unavailable(fmt.Sprintf("this master does not lead the cluster, and the leader at %s does not answer: %v", leader, failure))
-		},
+		ErrorHandler: func(_ http.ResponseWriter, _ *http.Request, failure error) { err = failure },
 	}
 	proxy.ServeHTTP(w, r)
-	return true, err
+	return err
 }
 
 func unavailable(message string) error { return apierrors.NewServiceUnavailable(message) }
@@ -104,6 +135,9 @@ type line struct {
 const (
 	maxLines = 32        // users
 	lineLife = time.Hour // of a certificate made for a user
+
+	// dialTimeout is how long a client waits for a leader whose machine is gone: the answer names it then.
+	dialTimeout = 3 * time.Second
 )
 
 // to are the connections that show the leader who u is.
@@ -144,6 +178,7 @@ func (l *lines) to(s *Server, u user) (*http.Transport, error) {
 		l.drop(oldest)
 	}
 	made := &line{made: now, used: now, transport: &http.Transport{
+		DialContext:     (&net.Dialer{Timeout: dialTimeout}).DialContext,
 		TLSClientConfig: secure, TLSHandshakeTimeout: headerTimeout, ResponseHeaderTimeout: writeTimeout,
 		MaxConnsPerHost: maxStreams, IdleConnTimeout: idleTimeout, MaxResponseHeaderBytes: maxHeader,
 		DisableCompression: true,

@@ -3,6 +3,8 @@ package apiserver
 import (
 	"context"
 	"crypto/rand"
+	"encoding/json"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -22,9 +24,17 @@ import (
 type others struct {
 	url       string
 	elsewhere bool
+	stale     error // why it can't tell how old is what it has
 }
 
-func (o others) Elsewhere() (string, bool) { return o.url, o.elsewhere }
+func (o others) Elsewhere() (string, bool)   { return o.url, o.elsewhere }
+func (o others) Fresh(context.Context) error { return o.stale }
+func (o others) Standing() string {
+	if o.elsewhere {
+		return "following"
+	}
+	return "leading"
+}
 func (o others) List(context.Context) MasterList {
 	return MasterList{Etcd: "follower", Items: []Master{{Name: "a", Role: "leader", API: o.url}}}
 }
@@ -75,7 +85,7 @@ func TestConflicts(t *testing.T) {
 }
 
 // leaderAndFollower are a leader and a master that follows it, with stores of their own: what is found where shows who answered.
-func leaderAndFollower(t *testing.T) (leader, follower *live) {
+func leaderAndFollower(t *testing.T, stale error) (leader, follower *live) {
 	t.Helper()
 	keys, err := authn.NewKeys(rand.Reader)
 	if err != nil {
@@ -84,15 +94,78 @@ func leaderAndFollower(t *testing.T) (leader, follower *live) {
 	leader = newLive(t, func(c *Config) { c.TokenKeys, c.Masters = &keys, others{} })
 	follower = newLive(t, func(c *Config) {
 		c.Authority, c.TokenKeys = leader.server.Authority, &keys
-		c.Masters = others{leader.config.Host, true}
+		c.Masters = others{leader.config.Host, true, stale}
 	})
 	return leader, follower
+}
+
+// A read through a master that follows is answered by the leader when this one can't tell how old is what it has, and with a
+// warning when the leader can't be asked either. Each answer says what it is worth.
+func TestFreshReads(t *testing.T) {
+	t.Parallel()
+	leader, follower := leaderAndFollower(t, errors.New("etcd is away"))
+	follower.put(resource.ConfigMaps, configMap("old", nil))
+	leader.put(resource.ConfigMaps, configMap("new", nil))
+	_, alone := leaderAndFollower(t, errors.New("etcd is away"))
+	alone.server.Masters = others{"https://127.0.0.1:1", true, errors.New("etcd is away")} // nobody listens there
+	alone.put(resource.ConfigMaps, configMap("old", nil))
+	_, leaderless := leaderAndFollower(t, errors.New("etcd is away"))
+	leaderless.server.Masters = others{"", true, errors.New("etcd is away")}
+	leaderless.put(resource.ConfigMaps, configMap("old", nil))
+	_, quick := leaderAndFollower(t, nil)
+	quick.put(resource.ConfigMaps, configMap("old", nil))
+	for name, c := range map[string]struct {
+		asked                    *live
+		query                    string
+		found, standing, warning string
+	}{
+		"the leader answers":       {follower, "", "new", "leading", ""},
+		"any state will do":        {follower, "?resourceVersion=0", "old", "following", ""},
+		"nobody to ask":            {alone, "", "old", "following", "what it shows may be old"},
+		"nobody to ask, any state": {alone, "?resourceVersion=0", "old", "following", ""},
+		"nobody leads":             {leaderless, "", "old", "following", "what it shows may be old"},
+		"what is here is fresh":    {quick, "", "old", "following", ""},
+	} {
+		header, list := c.asked.configMaps(t, c.query)
+		if len(list.Items) != 1 || list.Items[0].Name != c.found {
+			t.Errorf("%s: found %v", name, list.Items)
+		}
+		if got := header.Values(etcdStanding); len(got) != 1 || got[0] != c.standing {
+			t.Errorf("%s: %s says %q", name, etcdStanding, got)
+		}
+		if got := header.Get("Warning"); (got != "") != (c.warning != "") || !strings.Contains(got, c.warning) {
+			t.Errorf("%s: the warning is %q", name, got)
+		}
+	}
+}
+
+// configMaps lists those of the namespace default as an administrator.
+func (l *live) configMaps(t *testing.T, query string) (http.Header, corev1.ConfigMapList) {
+	t.Helper()
+	client, err := rest.HTTPClientFor(&l.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request, err := http.NewRequestWithContext(bounded(t), http.MethodGet, l.config.Host+configMapsPath+query, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := client.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	var list corev1.ConfigMapList
+	if err := json.NewDecoder(answer.Body).Decode(&list); err != nil {
+		t.Fatal(err)
+	}
+	return answer.Header, list
 }
 
 // A master that does not lead answers reads, and has the leader answer the rest, in the name of who asks.
 func TestPassOn(t *testing.T) {
 	t.Parallel()
-	leader, follower := leaderAndFollower(t)
+	leader, follower := leaderAndFollower(t, nil)
 	follower.put(resource.ConfigMaps, configMap("here", nil))
 	leader.put(resource.ConfigMaps, configMap("there", nil))
 	maps := follower.client().CoreV1().ConfigMaps("default")
@@ -123,7 +196,7 @@ func TestPassOn(t *testing.T) {
 // Nobody becomes somebody else on the way: what a client claims in headers counts nowhere.
 func TestPassOnTrustsNoHeader(t *testing.T) {
 	t.Parallel()
-	leader, follower := leaderAndFollower(t)
+	leader, follower := leaderAndFollower(t, nil)
 	config := follower.config
 	config.TLSClientConfig = userOf(t, leader.server.Authority, "vera", GroupViewers)
 	client, err := rest.HTTPClientFor(&config)
@@ -156,8 +229,8 @@ func TestPassOnToNobody(t *testing.T) {
 		others others
 		want   string
 	}{
-		"nobody leads":        {others{"", true}, "no master leads just now"},
-		"the leader is away":  {others{"https://127.0.0.1:1", true}, "the leader at https://127.0.0.1:1 does not answer"},
+		"nobody leads":        {others{elsewhere: true}, "no master leads just now"},
+		"the leader is away":  {others{url: "https://127.0.0.1:1", elsewhere: true}, "the leader at https://127.0.0.1:1 does not answer"},
 		"this master answers": {others{}, ""},
 	} {
 		l := newLive(t, func(c2 *Config) { c2.Masters = c.others })
@@ -169,7 +242,7 @@ func TestPassOnToNobody(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	a := newAPI(t, func(c *Config) { c.Masters = others{"https://127.0.0.1:1", true} })
+	a := newAPI(t, func(c *Config) { c.Masters = others{url: "https://127.0.0.1:1", elsewhere: true} })
 	r := a.do(ask{method: "DELETE", path: configMapsPath + "/c", header: http.Header{passedOn: {"1"}}})
 	r.fails(http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable, "this master does not lead the cluster any more")
 	// Who asks about itself is told by whoever is asked.

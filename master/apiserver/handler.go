@@ -28,7 +28,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	trail := s.newTrail(w, r, t, verb)
-	out := &recorded{ResponseWriter: w, began: trail.answered}
+	out := &recorded{ResponseWriter: w, began: func(code int) {
+		s.noteStanding(w.Header())
+		trail.answered(code)
+	}}
 	done := s.metrics.begin(verb, kind)
 	defer func() { trail.answered(out.code); done(out.code) }()
 	defer s.catch(out, r)
@@ -57,6 +60,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 			if handled, err := s.passOn(out, r, u); handled {
 				return err
 			}
+		} else if isResource && !t.res.Asked && s.refresh(out, r, u) {
+			return nil
 		}
 		if r.URL.Path == mastersPath {
 			return s.serveMasters(out, r, u)

@@ -11,6 +11,11 @@ import (
 type Masters interface {
 	// Elsewhere says whether another master leads, and at which URL its API is; empty: nobody leads now.
 	Elsewhere() (url string, elsewhere bool)
+	// Fresh waits until what the store shows is no older than the call; an error says why that can't be told. It takes a few
+	// seconds at most.
+	Fresh(ctx context.Context) error
+	// Standing is what each answer says of this master, as etcdStanding.
+	Standing() string
 	// List are all masters, as etcd has them. It takes a few seconds at most.
 	List(ctx context.Context) MasterList
 }
@@ -36,6 +41,10 @@ type MasterList struct {
 	Items   []Master `json:"items"`
 }
 
+// etcdStanding is the header in which a master that has an etcd says how it gets on with it: "leading" and "following" promise
+// that etcd has what the answer shows or acknowledges, "away" does not.
+const etcdStanding = "Skerry-Etcd"
+
 // mastersPath is where masters are. They are no objects of the API: who leads can't be in what the leader writes.
 const mastersPath = "/apis/skerry.dev/v1/masters"
 
@@ -53,4 +62,11 @@ func (s *Server) serveMasters(w http.ResponseWriter, r *http.Request, u user) er
 		return writeJSON(w, http.StatusOK, MasterList{Epoch: s.Store.Epoch().String(), Etcd: "none: this master is the only one", Items: []Master{}})
 	}
 	return writeJSON(w, http.StatusOK, s.Masters.List(r.Context()))
+}
+
+// noteStanding adds it to an answer, unless another master has given the answer and said its own.
+func (s *Server) noteStanding(header http.Header) {
+	if s.Masters != nil && header.Get(etcdStanding) == "" {
+		header.Set(etcdStanding, s.Masters.Standing())
+	}
 }

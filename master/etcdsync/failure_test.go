@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -186,6 +187,44 @@ func TestForeignKeys(t *testing.T) {
 	b.ended <- nil
 	if after := len(e.dump("/skerry/")); after != before {
 		t.Errorf("%d keys became %d", before, after)
+	}
+}
+
+// hooked calls after each Between that went well.
+type hooked struct {
+	Store
+	after func()
+}
+
+func (h hooked) Between(do func() error) error {
+	err := h.Store.Between(do)
+	if err == nil {
+		h.after()
+	}
+	return err
+}
+
+// The first write after etcd has everything fails, before the master has noticed that it leads again: it does not stay away for that.
+func TestAwayAgainAtOnce(t *testing.T) {
+	t.Parallel()
+	e, keys := startEtcd(t, 1), testKeys(t)
+	a := newMaster(t, "a", keys, e.urls()...)
+	var failed atomic.Bool
+	a.wrap = func(local Store) Store {
+		return hooked{local, func() {
+			if a.sync.Status().State == Leading && failed.CompareAndSwap(false, true) {
+				a.sync.goAway(errors.New("a member is cut off"))
+			}
+		}}
+	}
+	a.start()
+	a.wait(Leading)
+	if !failed.Load() {
+		t.Error("it has not failed")
+	}
+	a.put("one", "1")
+	if left, err := a.store.Journal(); err != nil || len(left) > 0 {
+		t.Errorf("etcd lacks %v, %v", left, err)
 	}
 }
 

@@ -133,6 +133,7 @@ func (s *Sync) adopt(ctx context.Context, o overview, journal []store.Entry) err
 	s.mu.Lock()
 	s.position, s.state, s.emptySince = o.position, Follower, clock.Now{}
 	s.mu.Unlock()
+	s.moved.ring()
 	s.config.Logger.Info().Int("changed", len(m.Puts)).Int("deleted", len(m.Deletes)).Stringer("rev", m.Rev).Msg("this master shows what is in etcd")
 	s.markReady()
 	return nil
@@ -259,6 +260,7 @@ func (s *Sync) take(events []*clientv3.Event, vacant bool) (bool, error) {
 	s.mu.Lock()
 	s.position = now
 	s.mu.Unlock()
+	s.moved.ring()
 	return vacant, nil
 }
 

@@ -108,6 +108,7 @@ func (s *Sync) begin(ctx context.Context, lead *leadership, beyond change.Epoch,
 		s.state, s.leader = Away, nil
 	}
 	s.mu.Unlock()
+	s.moved.ring()
 	if err := s.store.Lead(true); err != nil {
 		return fatal(err)
 	}
@@ -173,6 +174,7 @@ func (s *Sync) stopLeading(why string, forGood bool) error {
 	if lead == nil {
 		return nil
 	}
+	s.moved.ring()
 	err := s.store.Lead(false)
 	lead.stop(errors.New(why))
 	<-lead.done
@@ -288,8 +290,10 @@ func (s *Sync) work(ctx context.Context, lead *leadership) error {
 			if err != nil {
 				return err
 			}
-			s.noteBack()
-			s.tend(ctx, lead)
+			if s.Status().State == Leading {
+				s.noteBack()
+				s.tend(ctx, lead)
+			}
 		case <-tick.C:
 			if beats++; finished && beats%ticks == 0 {
 				s.tend(ctx, lead)
@@ -301,7 +305,7 @@ func (s *Sync) work(ctx context.Context, lead *leadership) error {
 				s.tend(ctx, lead)
 			}
 		case <-s.kick:
-			if s.Status().State != Leading && finished {
+			if s.Status().State == Away { // also right after it has caught up, before that was noticed here
 				return stop(s.why())
 			}
 		case <-lead.done:
@@ -326,6 +330,7 @@ func (s *Sync) keepLease(ctx context.Context, lead *leadership) error {
 	s.mu.Lock()
 	lead.ends = sent.Add(time.Duration(answer.TTL) * time.Second)
 	s.mu.Unlock()
+	s.moved.ring()
 	return nil
 }
 

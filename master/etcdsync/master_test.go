@@ -36,6 +36,7 @@ type master struct {
 	name   string
 	dir    string
 	config Config
+	wrap   func(Store) Store // what the Sync gets instead of the store; nil: the store
 	store  *bolt.Store
 	sync   *Sync
 	cancel context.CancelFunc
@@ -86,7 +87,11 @@ func (m *master) start() {
 		UserWrite: merge.UserWrite, Clock: daemon.Clock, Logger: zerolog.Nop(),
 	})
 	if err == nil {
-		err = m.sync.Attach(m.store, "id", Master{Name: m.name, API: "https://" + m.name + ":6443"})
+		local := Store(m.store)
+		if m.wrap != nil {
+			local = m.wrap(local)
+		}
+		err = m.sync.Attach(local, "id", Master{Name: m.name, API: "https://" + m.name + ":6443"})
 	}
 	if err != nil {
 		m.t.Fatal(err)

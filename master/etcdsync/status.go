@@ -94,6 +94,7 @@ func (s *Sync) noteAway(err error) error {
 		s.state = Away
 	}
 	s.mu.Unlock()
+	s.moved.ring()
 	if news {
 		s.config.Logger.Warn().Err(err).Msg("etcd is away")
 	}

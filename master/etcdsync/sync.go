@@ -61,6 +61,7 @@ type Sync struct {
 	client    *clientv3.Client // Run's, before its first use by Replicate
 	ready     chan struct{}    // closed when the store has a state to show
 	kick      chan struct{}    // makes Run look at etcd
+	moved     bell             // rung when the state, the position or the lease is another
 
 	stopping sync.Mutex // one stopLeading at a time
 

@@ -203,6 +203,12 @@ func (m masters) Elsewhere() (url string, elsewhere bool) {
 	return now.Leader.API, true
 }
 
+// Fresh implements apiserver.Masters.
+func (m masters) Fresh(ctx context.Context) error { return m.sync.Fresh(ctx) }
+
+// Standing implements apiserver.Masters.
+func (m masters) Standing() string { return m.sync.Standing() }
+
 // List implements apiserver.Masters.
 func (m masters) List(ctx context.Context) apiserver.MasterList {
 	status := m.sync.Status()

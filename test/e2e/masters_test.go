@@ -17,27 +17,61 @@ import (
 // masters is a fleet with an etcd and more than one master.
 type masters struct {
 	*fleet
-	etcd  *lab.Host
-	all   []*lab.Master // the first is the fleet's
-	names map[string]*lab.Master
+	etcd []*member
+	all  []*lab.Master // the first is the fleet's
+}
+
+// member is one of etcd's.
+type member struct {
+	*lab.Process
+	*lab.Host
+	lab     *lab.Lab
+	program string
+	args    []string
+}
+
+func (m *member) start() (err error) {
+	m.Process, err = m.lab.Start(m.Host.Name, m.Host, m.program, m.args...)
+	return err
+}
+
+// startEtcd starts an etcd of so many members, each on a host of its own. It returns their URLs.
+func (f *masters) startEtcd(members int) (urls []string) {
+	f.Helper()
+	program, err := exec.LookPath("etcd")
+	if err != nil {
+		f.Fatal("etcd is not installed: apt-get install etcd-server")
+	}
+	var peers []string
+	for i := range members {
+		host := f.host(fmt.Sprint("etcd-", i+1))
+		f.etcd = append(f.etcd, &member{Host: host, lab: f.lab, program: program})
+		urls = append(urls, "http://"+host.Address+":2379")
+		peers = append(peers, host.Name+"=http://"+host.Address+":2380")
+	}
+	for i, m := range f.etcd {
+		peer := "http://" + m.Address + ":2380"
+		m.args = []string{"--name", m.Host.Name, "--data-dir", filepath.Join(f.lab.Dir, m.Host.Name), "--log-level", "error",
+			"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", strings.Join(peers, ","),
+			"--listen-client-urls", urls[i], "--advertise-client-urls", urls[i]}
+		if err := m.start(); err != nil {
+			f.Fatal(err)
+		}
+	}
+	return urls
 }
 
 // newMasters starts an etcd of one member, two masters with their embedded brokers, and count nodes.
 func newMasters(t *testing.T, count int, args ...string) *masters {
 	t.Helper()
-	f := &masters{fleet: &fleet{T: t, lab: newLab(t)}, names: map[string]*lab.Master{}}
-	f.etcd = f.host("etcd")
-	program, err := exec.LookPath("etcd")
-	if err != nil {
-		t.Fatal("etcd is not installed: apt-get install etcd-server")
-	}
-	client, peer := "http://"+f.etcd.Address+":2379", "http://"+f.etcd.Address+":2380"
-	if _, err := f.lab.Start("etcd", f.etcd, program, "--name", "m", "--data-dir", filepath.Join(f.lab.Dir, "etcd-data"), "--log-level", "error",
-		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "m="+peer,
-		"--listen-client-urls", client, "--advertise-client-urls", client); err != nil {
-		t.Fatal(err)
-	}
-	flags := append([]string{"--etcd", client}, args...)
+	return newMastersOf(t, 1, count, args...)
+}
+
+// newMastersOf is newMasters with an etcd of so many members.
+func newMastersOf(t *testing.T, members, count int, args ...string) *masters {
+	t.Helper()
+	f := &masters{fleet: &fleet{T: t, lab: newLab(t)}}
+	flags := append([]string{"--etcd", strings.Join(f.startEtcd(members), ",")}, args...)
 	f.startMaster(flags...)
 	f.all = []*lab.Master{f.master}
 	host := f.host("second")
@@ -177,7 +211,7 @@ func TestEtcdIsCutOff(t *testing.T) {
 	}
 	f.run("steady", "sleep")
 	before := f.started("steady")
-	if err := f.etcd.Cut(); err != nil {
+	if err := f.etcd[0].Cut(); err != nil {
 		t.Fatal(err)
 	}
 	began := time.Now()
@@ -198,7 +232,7 @@ func TestEtcdIsCutOff(t *testing.T) {
 	}
 	f.waitReady(1)
 	f.kubectl("create", "configmap", "offline", "--from-literal=a=b")
-	if err := f.etcd.Heal(); err != nil {
+	if err := f.etcd[0].Heal(); err != nil {
 		t.Fatal(err)
 	}
 	f.until("etcd has everything", func() (bool, string) {

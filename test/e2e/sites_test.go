@@ -15,7 +15,7 @@ import (
 func TestMastersAndSites(t *testing.T) {
 	f := newMasters(t, 1)
 	first, second := f.all[0], f.all[1]
-	etcd := "http://" + f.etcd.Address + ":2379"
+	etcd := "http://" + f.etcd[0].Address + ":2379"
 	other, err := f.lab.StartMaster(f.host("other"), "--etcd", etcd, "--cluster-name", "other")
 	if err != nil {
 		t.Fatal(err)
@@ -119,7 +119,7 @@ func TestMastersAndSites(t *testing.T) {
 
 // fleetOf is edgectl fleet, run on the machine with etcd.
 func fleetOf(f *masters, etcd string) (string, error) {
-	cmd := f.etcd.Command(f.lab.Bin+"/edgectl", "fleet", "--etcd", etcd)
+	cmd := f.etcd[0].Command(f.lab.Bin+"/edgectl", "fleet", "--etcd", etcd)
 	out, err := cmd.Output()
 	if exit, ok := err.(*exec.ExitError); ok {
 		err = fmt.Errorf("%w: %s", err, exit.Stderr)

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -40,21 +41,53 @@ func (m *Master) API() (*API, error) {
 	return &API{client: client, base: strings.TrimSuffix(config.Host, "/")}, nil
 }
 
-// Get reads what is at a path. A code other than 200 is an error.
-func (a *API) Get(path string, into any) error {
-	answer, err := a.client.Get(a.base + path)
+// Within is an API that waits for an answer no longer than limit.
+func (a *API) Within(limit time.Duration) *API {
+	client := *a.client
+	client.Timeout = limit
+	return &API{client: &client, base: a.base}
+}
+
+// Answer is what a master has said to a request.
+type Answer struct {
+	Code   int
+	Header http.Header
+	Body   []byte
+}
+
+// Do asks with a method and, unless it is nil, a body of JSON. An error says that there was no answer: nobody knows what was done.
+func (a *API) Do(method, path string, body any) (Answer, error) {
+	var text []byte
+	if body != nil {
+		var err error
+		if text, err = json.Marshal(body); err != nil {
+			return Answer{}, err
+		}
+	}
+	request, err := http.NewRequest(method, a.base+path, bytes.NewReader(text))
 	if err != nil {
-		return err
+		return Answer{}, err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	answer, err := a.client.Do(request)
+	if err != nil {
+		return Answer{}, err
 	}
 	defer answer.Body.Close()
 	data, err := io.ReadAll(answer.Body)
+	return Answer{Code: answer.StatusCode, Header: answer.Header, Body: data}, err
+}
+
+// Get reads what is at a path. A code other than 200 is an error.
+func (a *API) Get(path string, into any) error {
+	answer, err := a.Do(http.MethodGet, path, nil)
 	if err != nil {
 		return err
 	}
-	if answer.StatusCode != http.StatusOK {
-		return fmt.Errorf("GET %s: %s: %s", path, answer.Status, data)
+	if answer.Code != http.StatusOK {
+		return fmt.Errorf("GET %s: %d %s", path, answer.Code, answer.Body)
 	}
-	return json.Unmarshal(data, into)
+	return json.Unmarshal(answer.Body, into)
 }
 
 // Pods are those of the namespace default that a label selector selects.

@@ -1,0 +1,69 @@
+package etcdsync
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// errStale is why a follower does not know how old is what it shows.
+var errStale = errors.New("this master follows and has not caught up in time")
+
+// Fresh waits until what the store shows is no older than the call: everything that any master had acknowledged by then while
+// etcd answered is in it. A leader knows that of itself as long as its lease lasts, or once it goes on without etcd; a follower asks
+// etcd how far the others have come, and waits for its mirror. It takes no longer than answerLimit. An error says why it
+// can't be told.
+func (s *Sync) Fresh(ctx context.Context) error {
+	bounded, cancel := ask(ctx)
+	defer cancel()
+	newest := int64(0) // etcd's revision of the position when this was called; 0: not read yet
+	for {
+		moved := s.moved.next()
+		s.mu.Lock()
+		state, problem, lead, client, here := s.state, s.problem, s.lead, s.client, s.position.mod
+		s.mu.Unlock()
+		switch {
+		case state == Away, state == CatchingUp:
+			return nil
+		case state == Leading && lead != nil && !s.config.Clock().Reached(s.lease(lead)):
+			return nil
+		case state == Leading:
+			s.wake() // it has slept, or etcd is slow: etcd tells whether it still leads
+		case state == Waiting || client == nil || problem != nil:
+			return errors.Join(errStale, problem)
+		case newest == 0:
+			answer, err := client.Get(bounded, s.layout.position(), clientv3.WithKeysOnly())
+			if err != nil {
+				return fmt.Errorf("ask how far the others have come: %w", explain(err))
+			}
+			if len(answer.Kvs) == 0 {
+				return errEmpty
+			}
+			newest = answer.Kvs[0].ModRevision
+			continue
+		case here >= newest:
+			return nil
+		}
+		select {
+		case <-moved:
+		case <-bounded.Done():
+			return errors.Join(errStale, problem)
+		}
+	}
+}
+
+// Standing says in a word what an answer of this master is worth: "leading" and "following" say that etcd has what it
+// shows and, of a leader, what it has acknowledged; "away" that etcd may not.
+func (s *Sync) Standing() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.state == Leading:
+		return "leading"
+	case s.state == Follower && s.problem == nil:
+		return "following"
+	}
+	return "away"
+}
