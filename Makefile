@@ -122,6 +122,7 @@ RACE = $(shell go list ./... | grep -v -e /test/e2e -e /test/conformance -e /tes
 test: build ## run every test, unit to end-to-end; installs what it lacks, ends with a count
 	@build/need-packages
 	@build/need-old-kubectl
+	@build/need-etcd
 	@status=0; SKERRY_BIN=$(CURDIR)/bin $(TOOL) gotestsum --format pkgname --hide-summary skipped --raw-command -- \
 		build/test-json '$(RACE)' '$(E2E)' || status=$$?; cat .build/not-tested; exit $$status
 

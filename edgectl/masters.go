@@ -19,6 +19,7 @@ const mastersPath = "/apis/skerry.dev/v1/masters"
 type masterList struct {
 	Epoch   string `json:"epoch"`
 	Etcd    string `json:"etcd"`
+	CutOff  string `json:"cutOff"`
 	Problem string `json:"problem"`
 	Items   []struct {
 		Name     string `json:"name"`
@@ -64,7 +65,11 @@ func answer(c *cobra.Command, flags genericclioptions.RESTClientGetter, path, ou
 }
 
 func printMasters(out io.Writer, list masterList) error {
-	fmt.Fprintf(out, "Epoch %s; etcd: %s\n", list.Epoch, printable(list.Etcd))
+	fmt.Fprintf(out, "Epoch %s; etcd: %s", list.Epoch, printable(list.Etcd))
+	if list.CutOff != "" {
+		fmt.Fprintf(out, "; when cut off: %s", printable(list.CutOff))
+	}
+	fmt.Fprintln(out)
 	if list.Problem != "" {
 		fmt.Fprintf(out, "The list is not of now: %s\n", printable(list.Problem))
 	}

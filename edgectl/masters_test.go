@@ -9,7 +9,7 @@ import (
 // What a master answers becomes a table, and nothing in it steers the terminal.
 func TestMastersTable(t *testing.T) {
 	var list masterList
-	err := json.Unmarshal([]byte(`{"epoch":"3.0","etcd":"follower, a leads","items":[
+	err := json.Unmarshal([]byte(`{"epoch":"3.0","etcd":"follower, a leads","cutOff":"yield","items":[
 		{"name":"a","role":"leader","alive":true,"api":"https://a:6443","version":"v1","revision":"12"},
 		{"name":"b\u001b[2J","role":"follower","self":true,"api":"https://b:6443","version":"v1"}]}`), &list)
 	if err != nil {
@@ -19,7 +19,7 @@ func TestMastersTable(t *testing.T) {
 	if err := printMasters(&out, list); err != nil {
 		t.Fatal(err)
 	}
-	want := `Epoch 3.0; etcd: follower, a leads
+	want := `Epoch 3.0; etcd: follower, a leads; when cut off: yield
 NAME              ROLE       ALIVE   REVISION   VERSION   API
 a                 leader     yes     12         v1        https://a:6443
 b�[2J (answers)   follower   no                 v1        https://b:6443

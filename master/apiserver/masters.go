@@ -37,6 +37,7 @@ type Master struct {
 type MasterList struct {
 	Epoch   string   `json:"epoch"`             // of the writes that the answering master shows
 	Etcd    string   `json:"etcd"`              // how the answering master gets on with it
+	CutOff  string   `json:"cutOff,omitempty"`  // lead or yield: what a leader does that can't reach etcd
 	Problem string   `json:"problem,omitempty"` // why only the answering master is listed
 	Items   []Master `json:"items"`
 }

@@ -35,7 +35,7 @@ const (
 // CutOff is what a leader does when etcd is away.
 type CutOff string
 
-// The choices of --when-cut-off.
+// The choices of --when-cut-off; empty: what the cluster has, and CutOffLead in a new one.
 const (
 	CutOffLead  CutOff = "lead"  // it goes on
 	CutOffYield CutOff = "yield" // it stops before its lease ends, so that another can lead

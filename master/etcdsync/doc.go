@@ -7,7 +7,7 @@
 // In etcd, below /skerry/<cluster>/:
 //
 //	meta         format, hash of the cluster's public keys, a value encrypted as Secrets are; written once
-//	epoch        newest term, and who won it
+//	epoch        newest term, who won it, and what its leader does when it is cut off
 //	election     who leads; ends with its lease
 //	terms/<n>    the position at which a term began
 //	position     newest revision, number of the last transaction

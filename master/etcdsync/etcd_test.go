@@ -66,7 +66,7 @@ func (m *member) useTLS() {
 // prepareEtcd starts nothing yet.
 func prepareEtcd(t *testing.T, n int, extra ...string) *etcd {
 	t.Helper()
-	program, err := exec.LookPath("etcd")
+	program, err := lab.EtcdProgram()
 	if err != nil {
 		t.Skip("NOT TESTED: several masters, for there is no etcd here: apt-get install etcd-server")
 	}

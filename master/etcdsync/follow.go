@@ -125,7 +125,7 @@ func (s *Sync) adopt(ctx context.Context, o overview, journal []store.Entry) err
 			return fatal(err)
 		}
 	}
-	if err := s.setRole(roleFollower); err != nil {
+	if err := errors.Join(s.setRole(roleFollower), s.setCutOff(o.term.CutOff)); err != nil {
 		return err
 	}
 	s.noteBehind(0)
@@ -221,6 +221,14 @@ func (s *Sync) take(events []*clientv3.Event, vacant bool) (bool, error) {
 				return vacant, err
 			}
 			s.setLeader(&who)
+		case key == s.layout.epoch() && e.Type == mvccpb.PUT:
+			t, err := decode[term](key, e.Kv.Value)
+			if err == nil {
+				err = s.setCutOff(t.CutOff)
+			}
+			if err != nil {
+				return vacant, err
+			}
 		case key == s.layout.keys() && e.Type == mvccpb.PUT:
 			s.noteKeys(e.Kv.Value, true)
 		case key == s.layout.refilling() && e.Type == mvccpb.PUT:

@@ -80,6 +80,7 @@ type position struct {
 type term struct {
 	Number uint32 `json:"term"`
 	Owner  string `json:"owner"`
+	CutOff CutOff `json:"cutOff,omitempty"` // what its leader does when it is cut off
 	mod    int64  // etcd's revision of it
 }
 

@@ -27,6 +27,7 @@ func (s *Sync) campaign(ctx context.Context, o overview, own change.Rev, start m
 	}
 	l := s.layout
 	self := leader{Master: s.self(), Term: number}
+	choice := s.wanted(o.term.CutOff)
 	next := position{Rev: change.Epoch{Term: number}.First(), Seq: o.position.Seq + 1}
 	if start == merge.Resume {
 		next.Rev = o.position.Rev // the journal, which is older than the term, comes first
@@ -34,10 +35,10 @@ func (s *Sync) campaign(ctx context.Context, o overview, own change.Rev, start m
 	conditions := []clientv3.Cmp{unchanged(l.epoch(), o.term.mod), unchanged(l.position(), o.position.mod), unchanged(l.election(), o.election)}
 	writes := []clientv3.Op{
 		clientv3.OpPut(l.election(), encode(self), clientv3.WithLease(lease)),
-		clientv3.OpPut(l.epoch(), encode(term{Number: number, Owner: s.id})),
+		clientv3.OpPut(l.epoch(), encode(term{Number: number, Owner: s.id, CutOff: choice})),
 		clientv3.OpPut(l.takenOver(number), encode(o.position)),
 		clientv3.OpPut(l.position(), encode(next)),
-		s.led(number),
+		s.led(number, choice),
 	}
 	if number > keptTerms {
 		writes = append(writes, clientv3.OpDelete(l.takenOver(number-keptTerms)))
@@ -65,6 +66,9 @@ func (s *Sync) campaign(ctx context.Context, o overview, own change.Rev, start m
 	next.mod = answer.Header.Revision
 	lead := &leadership{election: answer.Header.Revision, lease: lease, ends: ends}
 	lead.term.Store(number)
+	if err := s.setCutOff(choice); err != nil {
+		return true, err
+	}
 	if err := s.lookForRivals(ctx); err != nil {
 		s.doubtRivals(o.term)
 	}
@@ -187,15 +191,6 @@ func (s *Sync) stopLeading(why string, forGood bool) error {
 		return fatal(err)
 	}
 	return nil
-}
-
-// checkYield stops leading in time if that is what this master does when it is cut off.
-func (s *Sync) checkYield(now clock.Now) error {
-	lead := s.leading()
-	if lead == nil || !now.Add(yieldMargin).Reached(s.lease(lead)) {
-		return nil
-	}
-	return s.stepDown("etcd is away and the lease ends (--when-cut-off yield)")
 }
 
 // resume goes on leading when etcd answers again, or for the first time.

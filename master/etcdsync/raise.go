@@ -43,9 +43,9 @@ func (s *Sync) Raise(seen change.Epoch) error {
 			If(unchanged(l.election(), election), unchanged(l.position(), before.mod)).
 			Then(
 				clientv3.OpPut(l.election(), encode(leader{Master: s.self(), Term: number}), clientv3.WithLease(lead.lease)),
-				clientv3.OpPut(l.epoch(), encode(term{Number: number, Owner: s.id})),
+				clientv3.OpPut(l.epoch(), encode(term{Number: number, Owner: s.id, CutOff: s.cutOffNow()})),
 				clientv3.OpPut(l.takenOver(number), encode(before)),
-				clientv3.OpPut(l.position(), encode(next)), s.led(number)).Commit()
+				clientv3.OpPut(l.position(), encode(next)), s.led(number, s.cutOffNow())).Commit()
 		if err == nil && !answer.Succeeded {
 			err = errLost
 		}

@@ -27,7 +27,7 @@ func (s *Sync) Replicate(ctx context.Context, epoch change.Epoch, batch store.Ba
 	case lead == nil || lost || epoch.Term != lead.term.Load():
 		s.wake()
 		return store.ErrNotLeader
-	case s.config.CutOff == CutOffYield && s.config.Clock().Reached(s.lease(lead)):
+	case s.yields() && s.config.Clock().Reached(s.lease(lead)):
 		return fmt.Errorf("%w: its lease has ended, and it yields when it is cut off", store.ErrNotLeader)
 	case state != Leading:
 		return store.ErrAway

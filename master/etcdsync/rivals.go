@@ -26,8 +26,8 @@ type reign struct {
 }
 
 // led is the write that goes with winning a term.
-func (s *Sync) led(number uint32) clientv3.Op {
-	return clientv3.OpPut(s.layout.led()+s.id, encode(reign{Term: number, Yields: s.config.CutOff == CutOffYield}))
+func (s *Sync) led(number uint32, choice CutOff) clientv3.Op {
+	return clientv3.OpPut(s.layout.led()+s.id, encode(reign{Term: number, Yields: choice == CutOffYield}))
 }
 
 // Elsewhere reports whether another master has led before this one and may not know that it does so no more.

@@ -18,13 +18,14 @@ type Status struct {
 	Behind  int
 	Since   time.Duration
 	Problem error
+	CutOff  CutOff // that holds; empty: not known
 }
 
 // Status is the present one.
 func (s *Sync) Status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := Status{State: s.state, ID: s.id, Behind: s.behind, Problem: s.problem}
+	out := Status{State: s.state, ID: s.id, Behind: s.behind, Problem: s.problem, CutOff: s.cutOff}
 	if s.problem != nil {
 		out.Since = s.config.Clock().Since(s.since)
 	}
@@ -114,7 +115,7 @@ func (s *Sync) noteAway(err error) error {
 	if storeErr != nil {
 		return storeErr
 	}
-	if !met && s.config.CutOff == CutOffLead && string(role) != roleFollower {
+	if !met && s.mayLeadAlone() && string(role) != roleFollower {
 		s.config.Logger.Warn().Msg("etcd is away, and this master was the last to lead as far as it knows: it leads from what it has")
 		if err := s.beginAlone(); err != nil {
 			return err

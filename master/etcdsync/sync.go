@@ -76,6 +76,7 @@ type Sync struct {
 	retracted map[change.Key]bool
 	masters   []Master // as last read
 	peers     bool     // others were alive then
+	cutOff    CutOff   // what holds for the newest known term; empty: not known
 	rivals    bool     // others have led before, and may not know that they do so no more
 	behind    int      // entries of the journal, as last counted
 	// emptySince is when a follower found that etcd had lost its state.
@@ -104,9 +105,6 @@ type leadership struct {
 func New(config Config) *Sync {
 	if config.TTL == 0 {
 		config.TTL = TTL
-	}
-	if config.CutOff == "" {
-		config.CutOff = CutOffLead
 	}
 	return &Sync{
 		config: config, layout: newLayout(config.Cluster), state: Waiting,
@@ -138,7 +136,7 @@ func (s *Sync) Attach(local Store, identity string, self Master) error {
 		return fmt.Errorf("read what etcd had: %w", err)
 	}
 	s.described.ID = s.id
-	if err := s.recallPeers(); err != nil {
+	if err := errors.Join(s.recallPeers(), s.recallCutOff()); err != nil {
 		return err
 	}
 	return s.register()
@@ -151,9 +149,7 @@ func (s *Sync) Ready() <-chan struct{} { return s.ready }
 func (s *Sync) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, s.end()) }()
 	parts, ctx := errgroup.WithContext(ctx)
-	if s.config.CutOff == CutOffYield {
-		parts.Go(func() error { return s.watchLease(ctx) })
-	}
+	parts.Go(func() error { return s.watchLease(ctx) })
 	parts.Go(func() error { return s.loop(ctx) })
 	return parts.Wait()
 }
@@ -210,22 +206,6 @@ func (s *Sync) wait(ctx context.Context, pause time.Duration) error {
 	case <-ctx.Done():
 	}
 	return nil
-}
-
-// watchLease stops leading in time, whatever else is waited for.
-func (s *Sync) watchLease(ctx context.Context) error {
-	ticker := time.NewTicker(yieldMargin / 20)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-			if err := s.checkYield(s.config.Clock()); err != nil {
-				return err
-			}
-		case <-ctx.Done():
-			return nil
-		}
-	}
 }
 
 // attempt does what is due as long as etcd answers. It returns why it stopped.

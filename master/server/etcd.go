@@ -212,7 +212,7 @@ func (m masters) Standing() string { return m.sync.Standing() }
 // List implements apiserver.Masters.
 func (m masters) List(ctx context.Context) apiserver.MasterList {
 	status := m.sync.Status()
-	out := apiserver.MasterList{Epoch: m.store.Epoch().String(), Etcd: status.String(), Items: []apiserver.Master{}}
+	out := apiserver.MasterList{Epoch: m.store.Epoch().String(), Etcd: status.String(), CutOff: string(status.CutOff), Items: []apiserver.Master{}}
 	all, err := m.sync.Masters(ctx)
 	if err != nil {
 		out.Problem = err.Error()

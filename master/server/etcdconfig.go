@@ -40,12 +40,12 @@ func (c *EtcdConfig) define(f *daemon.Flags) {
 	f.String(&c.Key, nil, daemon.Flag{Name: "etcd-key", Arg: "FILE", Usage: "key of --etcd-cert, PEM"})
 	f.String(&c.User, nil, daemon.Flag{Name: "etcd-user", Arg: "NAME", Usage: "user of etcd, if it asks for one; with --etcd-password-file"})
 	f.String(&c.PasswordFile, nil, daemon.Flag{Name: "etcd-password-file", Arg: "FILE", Usage: "file with the password of --etcd-user"})
-	f.String(&c.CutOff, checkCutOff, daemon.Flag{Name: "when-cut-off", Arg: "lead|yield", Default: string(etcdsync.CutOffLead),
-		Usage: "what a leader does that can't reach etcd: go on, or stop before another can lead"})
+	f.String(&c.CutOff, checkCutOff, daemon.Flag{Name: "when-cut-off", Arg: "lead|yield",
+		Usage: "what a leader of this cluster does that can't reach etcd: go on, or stop before another can lead; it holds from the next term that this master leads in (default: what the cluster has, lead in a new one)"})
 }
 
 func checkCutOff(text string) error {
-	if text != string(etcdsync.CutOffLead) && text != string(etcdsync.CutOffYield) {
+	if text != "" && text != string(etcdsync.CutOffLead) && text != string(etcdsync.CutOffYield) {
 		return fmt.Errorf("%q is neither %s nor %s", text, etcdsync.CutOffLead, etcdsync.CutOffYield)
 	}
 	return nil
@@ -89,7 +89,7 @@ func (c *EtcdConfig) check() error {
 	if !c.used() {
 		for _, s := range []struct{ name, value string }{
 			{"etcd-cacert", c.CACert}, {"etcd-cert", c.Cert}, {"etcd-key", c.Key}, {"etcd-user", c.User}, {"etcd-password-file", c.PasswordFile},
-			{"when-cut-off", strings.TrimPrefix(c.CutOff, string(etcdsync.CutOffLead))},
+			{"when-cut-off", c.CutOff},
 		} {
 			if s.value != "" {
 				return fmt.Errorf("--%s is about --etcd, which is not given; leave it out", s.name)

@@ -223,7 +223,7 @@ func TestAPIIsLinearizable(t *testing.T) {
 	f.goesOn(tr)
 	do(f.all[1-leader].Host.Heal(), f.etcd[2].Heal())
 
-	leader = f.leaderOf()
+	f.leaderOf()
 	t.Log("two members of etcd are killed")
 	do(f.etcd[0].Kill(), f.etcd[1].Kill())
 	f.until("the leader goes on", moreThan(tr.alone, 20))

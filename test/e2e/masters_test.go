@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -38,7 +37,7 @@ func (m *member) start() (err error) {
 // startEtcd starts an etcd of so many members, each on a host of its own. It returns their URLs.
 func (f *masters) startEtcd(members int) (urls []string) {
 	f.Helper()
-	program, err := exec.LookPath("etcd")
+	program, err := lab.EtcdProgram()
 	if err != nil {
 		f.Fatal("etcd is not installed: apt-get install etcd-server")
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -23,9 +24,20 @@ type Etcd struct {
 	done chan struct{}
 }
 
+// EtcdEnv names another etcd than the machine's.
+const EtcdEnv = "SKERRY_ETCD"
+
+// EtcdProgram is the etcd that tests use. The error of a machine without it wraps exec.ErrNotFound.
+func EtcdProgram() (string, error) {
+	if program := os.Getenv(EtcdEnv); program != "" {
+		return program, nil
+	}
+	return exec.LookPath("etcd")
+}
+
 // StartEtcd starts the program etcd with its data below dir. The error of a machine without it wraps exec.ErrNotFound.
 func StartEtcd(dir string) (*Etcd, error) {
-	program, err := exec.LookPath("etcd")
+	program, err := EtcdProgram()
 	if err != nil {
 		return nil, err
 	}
