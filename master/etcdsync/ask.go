@@ -49,7 +49,7 @@ func Ask(ctx context.Context, config Config) (Found, error) {
 }
 
 func (s *Sync) askOnce(ctx context.Context) (overview, error) {
-	client, err := newClient(s.config.Server)
+	client, err := s.dial(s.config.Server)
 	if err != nil {
 		return overview{}, err
 	}

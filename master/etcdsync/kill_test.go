@@ -33,6 +33,13 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, victim(strings.Split(args, " ")))
 		os.Exit(1)
 	}
+	if args := os.Getenv(pusherEnv); args != "" {
+		if err := pusher(strings.Split(args, " ")); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	os.Exit(m.Run())
 }
 

@@ -59,6 +59,7 @@ type Sync struct {
 	identity  string
 	described Master           // this one, to the others
 	client    *clientv3.Client // Run's, before its first use by Replicate
+	dial      func(Server) (*clientv3.Client, error)
 	ready     chan struct{}    // closed when the store has a state to show
 	kick      chan struct{}    // makes Run look at etcd
 	moved     bell             // rung when the state, the position or the lease is another
@@ -107,7 +108,7 @@ func New(config Config) *Sync {
 		config.TTL = TTL
 	}
 	return &Sync{
-		config: config, layout: newLayout(config.Cluster), state: Waiting,
+		config: config, layout: newLayout(config.Cluster), state: Waiting, dial: newClient,
 		ready: make(chan struct{}), kick: make(chan struct{}, 1), retracted: map[change.Key]bool{},
 	}
 }
@@ -211,7 +212,7 @@ func (s *Sync) wait(ctx context.Context, pause time.Duration) error {
 // attempt does what is due as long as etcd answers. It returns why it stopped.
 func (s *Sync) attempt(ctx context.Context) error {
 	if s.client == nil {
-		client, err := newClient(s.config.Server)
+		client, err := s.dial(s.config.Server)
 		if err != nil {
 			return err
 		}
