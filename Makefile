@@ -115,8 +115,8 @@ fuzz: go-version ## fuzz all that reads what comes from outside, FUZZTIME each
 
 # Tests that need the world outside (root, containerd, brokers, namespaces) run one package at a time, on the
 # binaries that users get; all others run with the race detector, which needs a C compiler.
-E2E := ./test/e2e/... ./test/conformance/... ./test/arm/... ./test/systemd/...
-RACE = $(shell go list ./... | grep -v -e /test/e2e -e /test/conformance -e /test/arm -e /test/systemd -e /edgectl)
+E2E := ./test/e2e/... ./test/conformance/... ./test/arm/... ./test/systemd/... ./test/thousand/...
+RACE = $(shell go list ./... | grep -v -e /test/e2e -e /test/conformance -e /test/arm -e /test/systemd -e /test/thousand -e /edgectl)
 
 .PHONY: test
 test: build ## run every test, unit to end-to-end; installs what it lacks, ends with a count

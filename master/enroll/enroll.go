@@ -26,10 +26,12 @@ import (
 
 // Limits for strangers.
 const (
-	inboxLimit   = 256
-	inboxBytes   = 256 << 10
+	inboxLimit   = 1024
+	inboxBytes   = 512 << 10
 	maxAsk       = 1 << 10 // bytes of a message
-	maxAttempts  = 64      // under way
+	maxAttempts  = 64      // under way; those that were let in don't count
+	maxLetIn     = 1024    // attempts that are remembered although they were let in: their verdicts may be lost
+	maxWaiting   = 1024    // first messages of attempts that may not begin yet
 	patience     = time.Minute
 	burst        = 32 // attempts that may begin at once, each of which costs three key exchanges,
 	refill       = time.Second / 8
@@ -64,10 +66,20 @@ type Enroller struct {
 	verdicts *prometheus.CounterVec
 
 	attempts map[string]*attempt // by id
+	letIn    []string            // ids of those of them whose machines were let in, the first first
+	waiting  []waiter            // the first first
+	waits    map[string]bool     // by id
 	spent    time.Duration       // of the allowance for new attempts: see allow
 
 	refused    map[string]int // by reason, since the last line about it
 	complainAt clock.Now      // not before
+}
+
+// waiter is the first message of an attempt that may not begin yet.
+type waiter struct {
+	since clock.Now
+	id    string
+	m     bus.Message
 }
 
 // attempt is one machine that wants to join.
@@ -86,7 +98,7 @@ type attempt struct {
 func New(config Config) *Enroller {
 	e := &Enroller{
 		config: config, sender: sealed.NewSender(config.Bus, config.Run), wake: make(chan struct{}, 1),
-		attempts: map[string]*attempt{}, refused: map[string]int{},
+		attempts: map[string]*attempt{}, waits: map[string]bool{}, refused: map[string]int{},
 		verdicts: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "skerry_enroll_attempts_total", Help: "Messages of machines that want to join, by what became of them.",
 		}, []string{"verdict"}),
@@ -122,20 +134,43 @@ func (e *Enroller) Step(now clock.Now) (next clock.Now, err error) {
 		}
 		e.started = true
 	}
-	next = clock.Never
-	for id, a := range e.attempts {
-		if end := a.began.Add(patience); now.Reached(end) {
-			delete(e.attempts, id)
-		} else {
-			next = clock.Earliest(next, end)
-		}
-	}
+	e.forget(now)
 	for _, m := range e.inbox.Drain() {
 		if err := e.receive(now, m); err != nil {
 			return clock.Now{}, err
 		}
 	}
-	return clock.Earliest(next, e.complain(now)), nil
+	if err := e.beginWaiting(now); err != nil {
+		return clock.Now{}, err
+	}
+	return clock.Earliest(e.due(), e.complain(now)), nil
+}
+
+// forget ends the attempts whose time is over, and those that were let in and are too many to be remembered: a machine
+// whose verdict was lost asks again.
+func (e *Enroller) forget(now clock.Now) {
+	for id, a := range e.attempts {
+		if now.Reached(a.began.Add(patience)) {
+			delete(e.attempts, id)
+		}
+	}
+	e.letIn = slices.DeleteFunc(e.letIn, func(id string) bool { return e.attempts[id] == nil })
+	for len(e.letIn) > maxLetIn {
+		delete(e.attempts, e.letIn[0])
+		e.letIn = e.letIn[1:]
+	}
+}
+
+// due is when an attempt ends, or when one that waits may begin.
+func (e *Enroller) due() clock.Now {
+	next := clock.Never
+	for _, a := range e.attempts {
+		next = clock.Earliest(next, a.began.Add(patience))
+	}
+	if len(e.waiting) > 0 && !e.full() {
+		next = clock.Earliest(next, clock.Now{Boot: e.spent})
+	}
+	return next
 }
 
 // complain puts what was refused into the log, at once and then in sums, and says when the next line is due.
@@ -176,7 +211,7 @@ func (e *Enroller) receive(now clock.Now, m bus.Message) error {
 	return nil
 }
 
-// begin answers the first message of an attempt with a challenge, and its repetition with the same one.
+// begin has the first message of an attempt wait for its turn, and answers its repetition as it was answered.
 func (e *Enroller) begin(now clock.Now, id string, a *attempt, envelope seal.Envelope, m bus.Message) error {
 	if a != nil {
 		if envelope.Sender == a.run && len(envelope.Body) > len(a.public) && [32]byte(envelope.Body[:32]) == a.public {
@@ -186,10 +221,43 @@ func (e *Enroller) begin(now clock.Now, id string, a *attempt, envelope seal.Env
 		}
 		return nil
 	}
-	if !e.allow(now) {
+	if e.waits[id] {
+		return nil // it has asked again
+	}
+	if len(e.waiting) >= maxWaiting {
 		e.refuse("too_many")
 		return nil
 	}
+	// Nobody overtakes those who wait: beginWaiting comes next.
+	e.waiting, e.waits[id] = append(e.waiting, waiter{now, id, m}), true
+	return nil
+}
+
+// beginWaiting begins as many of the attempts that wait as may, and drops those that have waited for so long that they
+// have asked again or gone.
+func (e *Enroller) beginWaiting(now clock.Now) error {
+	for len(e.waiting) > 0 {
+		w := e.waiting[0]
+		stale := now.Reached(w.since.Add(patience))
+		if !stale && !e.allow(now) {
+			return nil
+		}
+		e.waiting = e.waiting[1:]
+		delete(e.waits, w.id)
+		if stale {
+			e.refuse("too_many")
+			continue
+		}
+		if err := e.admit(now, w.id, w.m); err != nil {
+			return err
+		}
+	}
+	e.waiting = nil
+	return nil
+}
+
+// admit opens the first message of an attempt and answers it with a challenge.
+func (e *Enroller) admit(now clock.Now, id string, m bus.Message) error {
 	envelope, public, err := seal.OpenJoin(e.config.Key, e.config.Cluster, id, m.Topic, m.Payload)
 	if err != nil {
 		e.refuse("unreadable") // of an agent with a token of another cluster, for one
@@ -209,7 +277,7 @@ func (e *Enroller) begin(now clock.Now, id string, a *attempt, envelope seal.Env
 	if _, err := io.ReadFull(e.config.Rand, challenge[:]); err != nil {
 		return fmt.Errorf("draw a challenge: %w", err)
 	}
-	a = &attempt{
+	a := &attempt{
 		began: now, run: envelope.Sender, public: public, box: box, ask: ask, challenge: binary.BigEndian.Uint64(challenge[:]) | 1,
 	}
 	e.attempts[id] = a
@@ -217,9 +285,13 @@ func (e *Enroller) begin(now clock.Now, id string, a *attempt, envelope seal.Env
 	return nil
 }
 
-// allow spends one of the attempts that may begin: burst at once, and one more each refill.
+// full reports whether as many attempts are under way as may be.
+func (e *Enroller) full() bool { return len(e.attempts)-len(e.letIn) >= maxAttempts }
+
+// allow spends one of the attempts that may begin: burst at once, and one more each refill. Whoever is let in gives it
+// back, so that it holds up strangers, and no fleet.
 func (e *Enroller) allow(now clock.Now) bool {
-	if len(e.attempts) >= maxAttempts {
+	if e.full() {
 		return false
 	}
 	spent := max(e.spent, now.Boot-burst*refill)
@@ -244,7 +316,10 @@ func (e *Enroller) prove(now clock.Now, id string, a *attempt, m bus.Message) {
 		return
 	}
 	if a.verdict == "" {
-		a.verdict = e.decide(now, a.ask, proof)
+		var stored bool // and a use of the token spent
+		if a.verdict, stored = e.decide(now, a.ask, proof); stored {
+			e.letIn, e.spent = append(e.letIn, id), e.spent-refill
+		}
 		e.verdicts.WithLabelValues(string(a.verdict)).Inc()
 		event := e.config.Logger.Info()
 		if a.verdict != message.Joined {
@@ -258,23 +333,23 @@ func (e *Enroller) prove(now clock.Now, id string, a *attempt, m bus.Message) {
 	}
 }
 
-// decide judges and stores.
-func (e *Enroller) decide(now clock.Now, ask message.JoinAsk, proof message.JoinProof) message.JoinVerdict {
+// decide judges, and stores what follows from a verdict that lets the machine in.
+func (e *Enroller) decide(now clock.Now, ask message.JoinAsk, proof message.JoinProof) (verdict message.JoinVerdict, stored bool) {
 	for range maxConflicts {
 		verdict, changes := judge(e.config.Store.View(), now, ask, proof)
 		if len(changes) == 0 {
-			return verdict
+			return verdict, false
 		}
 		_, err := e.config.Store.Commit(context.Background(), changes)
 		switch {
 		case err == nil:
-			return verdict
+			return verdict, true
 		case !errors.Is(err, store.ErrConflict):
 			e.config.Logger.Error().Err(err).Str("node", ask.Node).Msg("a machine can't join: its key is not stored")
-			return message.MasterBusy
+			return message.MasterBusy, false
 		}
 	}
-	return message.MasterBusy
+	return message.MasterBusy, false
 }
 
 func (e *Enroller) answer(id string, a *attempt, m message.JoinAnswer) {

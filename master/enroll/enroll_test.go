@@ -292,8 +292,8 @@ func FuzzStep(f *testing.F) {
 			d.step()
 			d.now = d.now.Add(time.Second)
 		}
-		if d.joined() > 0 || len(d.enroller.attempts) > maxAttempts {
-			t.Errorf("%d have joined, %d attempts", d.joined(), len(d.enroller.attempts))
+		if d.joined() > 0 || len(d.enroller.attempts) > maxAttempts || len(d.enroller.waiting) != len(d.enroller.waits) {
+			t.Errorf("%d have joined, %d attempts, %d wait", d.joined(), len(d.enroller.attempts), len(d.enroller.waiting))
 		}
 	})
 }

@@ -90,9 +90,12 @@ type Daemon struct {
 
 	notify func(state string)
 	settle sync.Once
+	// release gives back the memory that only the start has needed; nil: the process is not this daemon's alone.
+	release func() error
 }
 
-// New is a Daemon that logs to log and is known to no systemd.
+// New is a Daemon that logs to log and is known to no systemd. It may share the process with others, as many nodes of a
+// simulated fleet do: what the process has belongs to none of them.
 func New(name string, log zerolog.Logger, stdout io.Writer) *Daemon {
 	return &Daemon{Name: name, Log: log, Health: &Health{}, Registry: NewRegistry(name), Stdout: stdout, notify: func(string) {}}
 }
@@ -101,8 +104,11 @@ func New(name string, log zerolog.Logger, stdout io.Writer) *Daemon {
 func (d *Daemon) Ready() {
 	d.notify("READY=1")
 	d.settle.Do(func() {
+		if d.release == nil {
+			return
+		}
 		time.AfterFunc(settled, func() {
-			if err := releaseCode(); err != nil {
+			if err := d.release(); err != nil {
 				d.Log.Debug().Err(err).Msg("the memory that the start has needed is not given back")
 			}
 		})
@@ -167,6 +173,7 @@ func (c Command) Main(args []string, stdout, stderr io.Writer) int {
 
 func (c Command) run(ctx context.Context, metrics string, stdout, stderr io.Writer) error {
 	d := New(c.Name, NewLogger(stderr), stdout)
+	d.release = releaseCode
 	if err := keepMemorySecret(); err != nil {
 		d.Log.Warn().Err(err).Msg("the program's memory is not kept out of core files")
 	}

@@ -1,6 +1,34 @@
 package daemon
 
-import "testing"
+import (
+	"io"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// A program gives memory back once, when it has settled. A daemon that shares its process with others gives none: a
+// thousand of them would read each other's mappings for minutes.
+func TestWhenMemoryIsGivenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := New("test", zerolog.Nop(), io.Discard)
+		if d.release != nil {
+			t.Error("a daemon takes the process for its own")
+		}
+		d.Ready()
+		program, released := New("test", zerolog.Nop(), io.Discard), 0
+		program.release = func() error { released++; return nil }
+		program.Ready()
+		program.Ready()
+		<-time.After(settled)
+		synctest.Wait()
+		if released != 1 {
+			t.Errorf("memory was given back %d times", released)
+		}
+	})
+}
 
 // Only what is read of the program's own file is given back, and it is there when it is needed again.
 func TestReleaseCode(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/ecdh"
 	"errors"
+	"fmt"
 	"math/rand"
 	"testing"
 	"time"
@@ -404,6 +405,23 @@ func TestARecordedJoin(t *testing.T) {
 	replay("later")
 	g.startMaster()
 	replay("by the next master")
+}
+
+// A fleet that is switched on at one moment joins within seconds.
+func TestAFleetJoins(t *testing.T) {
+	g := newGatehouse(t)
+	token := g.token(time.Hour, 0)
+	var fleet []*applicant
+	for i := range 300 {
+		fleet = append(fleet, g.apply(fmt.Sprintf("n%d", i), byte(1+i%200), token))
+	}
+	g.until(5*time.Second, fleet...)
+	for i, a := range fleet {
+		if a.verdict != message.Joined {
+			t.Fatalf("machine %d: %q", i, a.verdict)
+		}
+	}
+	equal(t, "uses", g.editToken(token, nil).Used, 300)
 }
 
 // Strangers cost a bounded number of key exchanges, and honest machines come through again soon.
