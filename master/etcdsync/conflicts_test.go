@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -87,17 +88,37 @@ func TestConflictsAreBounded(t *testing.T) {
 
 // heldKeys are the keys of a test.
 type heldKeys struct {
-	recipient string
-	digest    string
+	mu                sync.Mutex
+	recipient, digest string
+}
+
+func (k *heldKeys) set(recipient, digest string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.recipient, k.digest = recipient, digest
+}
+
+func (k *heldKeys) follows() string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.recipient
 }
 
 func (k *heldKeys) State() (KeyState, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	return KeyState{Recipient: k.recipient, Digest: []byte(k.digest)}, nil
 }
+
 func (k *heldKeys) Wrap() ([]byte, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	return []byte("wrapped for " + k.recipient + " " + k.digest), nil
 }
+
 func (k *heldKeys) Follow(recipient string) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	k.recipient = recipient
 	return nil
 }
@@ -122,8 +143,8 @@ func TestKeysInEtcd(t *testing.T) {
 		}
 		return string(f.Keys)
 	}
-	for _, next := range []heldKeys{{"alice", "1"}, {"alice", "2"}, {"bob", "2"}} {
-		*held = next
+	for _, next := range []struct{ recipient, digest string }{{"alice", "1"}, {"alice", "2"}, {"bob", "2"}} {
+		held.set(next.recipient, next.digest)
 		if err := a.sync.ShareKeys(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -133,8 +154,8 @@ func TestKeysInEtcd(t *testing.T) {
 	}
 	b.start()
 	b.wait(Follower)
-	if other.recipient != "bob" {
-		t.Errorf("a new follower wraps for %q", other.recipient)
+	if got := other.follows(); got != "bob" {
+		t.Errorf("a new follower wraps for %q", got)
 	}
 	b.stop()
 
@@ -144,8 +165,8 @@ func TestKeysInEtcd(t *testing.T) {
 	}
 	b.start()
 	b.wait(Follower)
-	if other.recipient != "bob" {
-		t.Errorf("a follower wraps for %q", other.recipient)
+	if got := other.follows(); got != "bob" {
+		t.Errorf("a follower wraps for %q", got)
 	}
 	a.stop()
 	b.wait(Leading)

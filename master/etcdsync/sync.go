@@ -60,9 +60,9 @@ type Sync struct {
 	described Master           // this one, to the others
 	client    *clientv3.Client // Run's, before its first use by Replicate
 	dial      func(Server) (*clientv3.Client, error)
-	ready     chan struct{}    // closed when the store has a state to show
-	kick      chan struct{}    // makes Run look at etcd
-	moved     bell             // rung when the state, the position or the lease is another
+	ready     chan struct{} // closed when the store has a state to show
+	kick      chan struct{} // makes Run look at etcd
+	moved     bell          // rung when the state, the position or the lease is another
 
 	stopping sync.Mutex // one stopLeading at a time
 

@@ -28,7 +28,7 @@ func TestOtherVersions(t *testing.T) {
 			if _, err := os.Stat(program); err != nil {
 				t.Skipf("NOT TESTED: etcd %s is not there: make test builds it (build/need-etcd)", version)
 			}
-			cmd := exec.Command(os.Args[0], "-test.run", "^("+strings.Join(tests, "|")+")$", "-test.v", "-test.parallel", "4")
+			cmd := exec.Command(os.Args[0], "-test.run", "^("+strings.Join(tests, "|")+")$", "-test.v")
 			cmd.Env = append(os.Environ(), lab.EtcdEnv+"="+program)
 			out, err := cmd.CombinedOutput()
 			if passed := strings.Count(string(out), "\n--- PASS: "); err != nil || passed != len(tests) {
