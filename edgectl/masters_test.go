@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"strings"
 	"testing"
 )
 
@@ -26,5 +27,22 @@ b�[2J (answers)   follower   no                 v1        https://b:6443
 `
 	if out.String() != want {
 		t.Errorf("printed\n%s\nwant\n%s", &out, want)
+	}
+}
+
+// A master is named as the list names it, or by its id where that is not enough.
+func TestFindMaster(t *testing.T) {
+	var list masterList
+	if err := json.Unmarshal([]byte(`{"items":[{"name":"a","id":"1"},{"name":"vm","id":"2"},{"name":"vm","id":"3"}]}`), &list); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"a": "1", "3": "3", "vm": "2 masters are called vm; name one by its id, of 2, 3", "b": "there is no master b"} {
+		id, err := list.find(name)
+		if err != nil {
+			id = err.Error()
+		}
+		if !strings.HasPrefix(id, want) {
+			t.Errorf("%s: %s", name, id)
+		}
 	}
 }

@@ -34,6 +34,9 @@ const passedOn = "X-Skerry-Passed-On"
 
 // needsLeader reports whether only the leader can answer.
 func needsLeader(t target, isResource bool, verb, path string) bool {
+	if _, ok := masterPath(path); ok {
+		return true
+	}
 	if _, ok := tokenPath(path); ok || path == recoveryKeyPath || path == conflictsPath || strings.HasPrefix(path, conflictsPath+"/") {
 		return true
 	}

@@ -35,6 +35,12 @@ func (o others) Standing() string {
 	}
 	return "leading"
 }
+func (o others) Forget(_ context.Context, id string) (bool, error) {
+	if id == "alive" {
+		return true, ErrMasterAlive
+	}
+	return id == "gone", o.stale
+}
 func (o others) List(context.Context) MasterList {
 	return MasterList{Etcd: "follower", Items: []Master{{Name: "a", Role: "leader", API: o.url}}}
 }
@@ -255,5 +261,36 @@ func TestPassOnToNobody(t *testing.T) {
 	}
 	if r := a.do(ask{method: "GET", path: mastersPath, groups: []string{"others"}}); r.code != http.StatusForbidden {
 		t.Errorf("answered %d", r.code)
+	}
+}
+
+// A master that is gone is forgotten by who may do everything, one that is alive by nobody, and only the leader does it.
+func TestForgetMaster(t *testing.T) {
+	a := newAPI(t, func(c *Config) { c.Masters = others{} })
+	away := newAPI(t, func(c *Config) { c.Masters = others{stale: errors.New("etcd is away")} })
+	alone := newAPI(t)
+	follower := newAPI(t, func(c *Config) { c.Masters = others{elsewhere: true} })
+	for _, c := range []struct {
+		of         *api
+		method, id string
+		groups     []string
+		code       int
+		says       string
+	}{
+		{a, "DELETE", "gone", nil, 200, ""},
+		{a, "DELETE", "never", nil, 404, "never"},
+		{a, "DELETE", "alive", nil, 409, "systemctl stop skerry-master"},
+		{a, "DELETE", "gone", []string{GroupViewers}, 403, ""},
+		{a, "GET", "gone", nil, 405, ""},
+		{a, "DELETE", "", nil, 404, ""},
+		{a, "DELETE", "a/b", nil, 404, ""},
+		{away, "DELETE", "gone", nil, 503, "etcd is away"},
+		{alone, "DELETE", "gone", nil, 404, ""},
+		{follower, "DELETE", "gone", nil, 503, "no master leads"},
+	} {
+		r := c.of.do(ask{method: c.method, path: mastersPath + "/" + c.id, groups: c.groups})
+		if r.code != c.code || !strings.Contains(string(r.body), c.says) {
+			t.Errorf("%s %s by %v: answered %d, not %d: %s", c.method, c.id, c.groups, r.code, c.code, r.body)
+		}
 	}
 }

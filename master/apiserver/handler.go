@@ -63,6 +63,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		} else if isResource && !t.res.Asked && s.refresh(out, r, u) {
 			return nil
 		}
+		if id, ok := masterPath(r.URL.Path); ok {
+			return s.forgetMaster(out, r, u, id)
+		}
 		if r.URL.Path == mastersPath {
 			return s.serveMasters(out, r, u)
 		}

@@ -2,9 +2,15 @@ package apiserver
 
 import (
 	"context"
+	"errors"
 	"net/http"
+	"strings"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/skerry-edge/skerry/protocol"
 )
 
 // Masters are those of the cluster; its methods may be called from any goroutine.
@@ -16,6 +22,9 @@ type Masters interface {
 	Fresh(ctx context.Context) error
 	// Standing is what each answer says of this master, as etcdStanding.
 	Standing() string
+	// Forget takes one that is gone for good off the list, by its id. found is false when there is none; an error may say
+	// that it is alive.
+	Forget(ctx context.Context, id string) (found bool, err error)
 	// List are all masters, as etcd has them. It takes a few seconds at most.
 	List(ctx context.Context) MasterList
 }
@@ -35,11 +44,13 @@ type Master struct {
 
 // MasterList is what the API answers with.
 type MasterList struct {
-	Epoch   string   `json:"epoch"`             // of the writes that the answering master shows
-	Etcd    string   `json:"etcd"`              // how the answering master gets on with it
-	CutOff  string   `json:"cutOff,omitempty"`  // lead or yield: what a leader does that can't reach etcd
-	Problem string   `json:"problem,omitempty"` // why only the answering master is listed
-	Items   []Master `json:"items"`
+	Epoch  string `json:"epoch"`            // of the writes that the answering master shows
+	Etcd   string `json:"etcd"`             // how the answering master gets on with it
+	CutOff string `json:"cutOff,omitempty"` // lead or yield: what a leader does that can't reach etcd
+	// Conditions of the answering master: EtcdSynced.
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+	Problem    string             `json:"problem,omitempty"` // why only the answering master is listed
+	Items      []Master           `json:"items"`
 }
 
 // etcdStanding is the header in which a master that has an etcd says how it gets on with it: "leading" and "following" promise
@@ -50,6 +61,39 @@ const etcdStanding = "Skerry-Etcd"
 const mastersPath = "/apis/skerry.dev/v1/masters"
 
 var masterResource = schema.GroupResource{Group: "skerry.dev", Resource: "masters"}
+
+// ErrMasterAlive is what Masters.Forget says of one that is there.
+var ErrMasterAlive = errors.New("it is alive")
+
+// masterPath is the id of a master in a path.
+func masterPath(path string) (id string, ok bool) {
+	id, ok = strings.CutPrefix(path, mastersPath+"/")
+	return id, ok && protocol.CheckLevel(id) == nil
+}
+
+// forgetMaster takes one off the list.
+func (s *Server) forgetMaster(w http.ResponseWriter, r *http.Request, u user, id string) error {
+	if r.Method != http.MethodDelete {
+		return notAllowed()
+	}
+	if err := s.authorizeSpecial(u, verbDelete, masterResource, id); err != nil {
+		return err
+	}
+	if s.Masters == nil {
+		return apierrors.NewNotFound(masterResource, id)
+	}
+	found, err := s.Masters.Forget(r.Context(), id)
+	switch {
+	case errors.Is(err, ErrMasterAlive):
+		return apierrors.NewConflict(masterResource, id, errors.New("it was alive within the last seconds; end it first (systemctl stop skerry-master), and try again in half a minute"))
+	case err != nil:
+		return unavailable(err.Error())
+	case !found:
+		return apierrors.NewNotFound(masterResource, id)
+	}
+	s.log.Warn().Str("master", id).Str("by", u.name).Msg("a master is forgotten: whoever said so has made sure that it is off")
+	return writeJSON(w, http.StatusOK, struct{}{})
+}
 
 // serveMasters answers who is there and who leads.
 func (s *Server) serveMasters(w http.ResponseWriter, r *http.Request, u user) error {

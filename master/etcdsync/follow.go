@@ -132,6 +132,7 @@ func (s *Sync) adopt(ctx context.Context, o overview, journal []store.Entry) err
 	s.noteKeys(o.keys, true)
 	s.mu.Lock()
 	s.position, s.state, s.emptySince = o.position, Follower, clock.Now{}
+	s.turn(true)
 	s.mu.Unlock()
 	s.moved.ring()
 	s.config.Logger.Info().Int("changed", len(m.Puts)).Int("deleted", len(m.Deletes)).Stringer("rev", m.Rev).Msg("this master shows what is in etcd")

@@ -3,6 +3,7 @@ package etcdsync
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -98,6 +99,32 @@ func (s *Sync) Masters(ctx context.Context) ([]Master, error) {
 		return last, explain(err)
 	}
 	return s.noteMasters(answer)
+}
+
+// ErrAlive says that a master is there, and is not forgotten.
+var ErrAlive = errors.New("it is alive")
+
+// ForgetMaster takes a master off the list that is gone for good: nodes are told its broker no longer, and what it may have
+// permitted while it was cut off holds nobody up. found is false when there is none of that id.
+func (s *Sync) ForgetMaster(ctx context.Context, id string) (found bool, err error) {
+	s.mu.Lock()
+	client := s.client
+	s.mu.Unlock()
+	if client == nil {
+		return false, s.why()
+	}
+	asked, cancel := ask(ctx)
+	defer cancel()
+	l := s.layout
+	answer, err := client.Txn(asked).If(unchanged(l.alive()+id, 0)).
+		Then(clientv3.OpDelete(l.masters()+id), clientv3.OpDelete(l.led()+id), clientv3.OpDelete(l.ended()+id)).Commit()
+	switch {
+	case err != nil:
+		return false, fmt.Errorf("forget a master: %w", explain(err))
+	case !answer.Succeeded:
+		return true, ErrAlive
+	}
+	return answer.Responses[0].GetResponseDeleteRange().Deleted > 0, nil
 }
 
 // Brokers are the embedded brokers of all masters, as they were last read: in the same order whoever leads.

@@ -90,3 +90,34 @@ func TestNoRivals(t *testing.T) {
 		})
 	}
 }
+
+// A master that was cut off and has burnt is forgotten: then nobody waits for its word any more, and nodes don't learn its broker. One
+// that is alive isn't.
+func TestForgetMaster(t *testing.T) {
+	t.Parallel()
+	e, keys := startEtcd(t, 1), testKeys(t)
+	line := newUplink(t, e.urls()[0])
+	a, b := newMaster(t, "a", keys, line.url()), newMaster(t, "b", keys, e.urls()...)
+	a.start()
+	a.wait(Leading)
+	b.start()
+	b.wait(Follower)
+	a.knowsOthers()
+	id := a.sync.Status().ID
+	if found, err := b.sync.ForgetMaster(t.Context(), id); !found || !errors.Is(err, ErrAlive) {
+		t.Errorf("a master that leads: %t, %v", found, err)
+	}
+	line.set(true)
+	b.wait(Leading)
+	b.rivals(true, false)
+	a.stop() // it can't say so
+	for _, want := range []bool{true, false} {
+		if found, err := b.sync.ForgetMaster(t.Context(), id); err != nil || found != want {
+			t.Errorf("found %t, %v, want %t", found, err, want)
+		}
+	}
+	b.rivals(false, false)
+	if all, err := b.sync.Masters(t.Context()); err != nil || len(all) != 1 || all[0].Name != "b" {
+		t.Errorf("there are %v, %v", all, err)
+	}
+}

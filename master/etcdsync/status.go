@@ -5,6 +5,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/skerry-edge/skerry/protocol/clock"
 )
 
 // Status is what people and the API are told.
@@ -19,13 +21,20 @@ type Status struct {
 	Since   time.Duration
 	Problem error
 	CutOff  CutOff // that holds; empty: not known
+	// Turned is when this master last noticed that etcd has all that it shows, or that it has not; zero: it has not met etcd.
+	Turned time.Time
+}
+
+// Synced reports whether everything that this master shows as written is in etcd.
+func (s Status) Synced() bool {
+	return s.Problem == nil && (s.State == Leading || s.State == Follower)
 }
 
 // Status is the present one.
 func (s *Sync) Status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := Status{State: s.state, ID: s.id, Behind: s.behind, Problem: s.problem, CutOff: s.cutOff}
+	out := Status{State: s.state, ID: s.id, Behind: s.behind, Problem: s.problem, CutOff: s.cutOff, Turned: s.turned.Wall}
 	if s.problem != nil {
 		out.Since = s.config.Clock().Since(s.since)
 	}
@@ -60,12 +69,6 @@ func (s Status) String() string {
 	return line
 }
 
-// Synced reports whether everything that this master shows as written is in etcd.
-func (s *Sync) Synced() bool {
-	state := s.Status().State
-	return state == Leading || state == Follower
-}
-
 // self describes this master as it is now.
 func (s *Sync) self() Master {
 	m := s.described
@@ -94,6 +97,7 @@ func (s *Sync) noteAway(err error) error {
 	if lead != nil {
 		s.state = Away
 	}
+	s.turn(false)
 	s.mu.Unlock()
 	s.moved.ring()
 	if news {
@@ -130,6 +134,13 @@ func (s *Sync) noteAway(err error) error {
 	return nil
 }
 
+// turn notes whether etcd has everything; mu is held.
+func (s *Sync) turn(synced bool) {
+	if s.synced != synced || s.turned == (clock.Now{}) {
+		s.synced, s.turned = synced, s.config.Clock()
+	}
+}
+
 func (s *Sync) countBehind() error {
 	entries, err := s.store.Journal()
 	if err == nil {
@@ -146,6 +157,7 @@ func (s *Sync) noteBack() {
 		away = s.config.Clock().Since(s.since)
 	}
 	s.problem, s.told = nil, ""
+	s.turn(true)
 	s.mu.Unlock()
 	if was == nil {
 		return

@@ -74,6 +74,8 @@ type Sync struct {
 	refill    bool        // etcd lacks more than the journal says
 	problem   error       // why etcd is away
 	since     clock.Now   // it is
+	synced    bool        // as last told,
+	turned    clock.Now   // and since when that is so
 	retracted map[change.Key]bool
 	masters   []Master // as last read
 	peers     bool     // others were alive then

@@ -4,12 +4,14 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"net"
 	"slices"
 	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/skerry-edge/skerry/master/apiserver"
 	"github.com/skerry-edge/skerry/master/change"
@@ -209,10 +211,29 @@ func (m masters) Fresh(ctx context.Context) error { return m.sync.Fresh(ctx) }
 // Standing implements apiserver.Masters.
 func (m masters) Standing() string { return m.sync.Standing() }
 
+// Forget implements apiserver.Masters.
+func (m masters) Forget(ctx context.Context, id string) (found bool, err error) {
+	found, err = m.sync.ForgetMaster(ctx, id)
+	if errors.Is(err, etcdsync.ErrAlive) {
+		err = apiserver.ErrMasterAlive
+	}
+	return found, err
+}
+
+// synced is the condition EtcdSynced.
+func synced(now etcdsync.Status) metav1.Condition {
+	c := metav1.Condition{Type: "EtcdSynced", Status: metav1.ConditionFalse, Reason: "EtcdAway", Message: now.String(), LastTransitionTime: metav1.NewTime(now.Turned)}
+	if now.Synced() {
+		c.Status, c.Reason = metav1.ConditionTrue, "EtcdSynced"
+	}
+	return c
+}
+
 // List implements apiserver.Masters.
 func (m masters) List(ctx context.Context) apiserver.MasterList {
 	status := m.sync.Status()
-	out := apiserver.MasterList{Epoch: m.store.Epoch().String(), Etcd: status.String(), CutOff: string(status.CutOff), Items: []apiserver.Master{}}
+	out := apiserver.MasterList{Epoch: m.store.Epoch().String(), Etcd: status.String(), CutOff: string(status.CutOff),
+		Conditions: []metav1.Condition{synced(status)}, Items: []apiserver.Master{}}
 	all, err := m.sync.Masters(ctx)
 	if err != nil {
 		out.Problem = err.Error()
