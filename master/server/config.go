@@ -61,11 +61,11 @@ func (c *Config) Define(f *daemon.Flags) {
 	f.String(&c.MQTTListen, daemon.CheckAddress, daemon.Flag{Name: "mqtt-listen", Arg: "ADDR", Default: ":8883",
 		Usage: "address of the embedded MQTT broker, TLS; not with --broker"})
 	broker := daemon.Flag{Name: "broker", Arg: "URL", Many: true,
-		Usage: "use this broker instead of the embedded one: mqtts:// or wss://, or without encryption tcp:// or ws://; a user and password may stand before the host",
+		Usage: "use this broker instead of the embedded one: mqtts:// or wss://, or without encryption tcp:// or ws://; a user and password may stand before the host; several: members of one clustered broker, of which one after the other is tried",
 		Set: func(values []string) (err error) {
 			c.Brokers, err = mqtt.ParseBrokers(values)
-			if err == nil && len(c.Brokers) > 1 {
-				err = fmt.Errorf("a master connects to one broker, not %d; give one", len(c.Brokers))
+			if err == nil && len(c.Brokers) > maxTokenBrokers {
+				err = fmt.Errorf("%d are too many; give at most %d members of a clustered broker", len(c.Brokers), maxTokenBrokers)
 			}
 			return err
 		}}

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -34,7 +35,8 @@ func TestSettings(t *testing.T) {
 		"broker, embedded off":   {[]string{"--broker", "mqtts://broker", "--mqtt-listen", ""}, ""},
 		"broker and embedded":    {[]string{"--broker", "mqtts://broker", "--mqtt-listen", ":1"}, "--broker and --mqtt-listen exclude each other"},
 		"no broker":              {[]string{"--mqtt-listen", ""}, `--mqtt-listen "" turns the embedded broker off, so --broker must name another`},
-		"two brokers":            {[]string{"--broker", "tcp://a,tcp://b"}, "--broker: a master connects to one broker, not 2"},
+		"a clustered broker":     {[]string{"--broker", "tcp://a,tcp://b"}, ""},
+		"too many brokers":       {[]string{"--broker", manyBrokers()}, "--broker: 17 are too many; give at most 16"},
 		"a strange broker":       {[]string{"--broker", "http://a"}, `--broker: "http://a" is no broker URL: the scheme http is not known`},
 		"no API":                 {[]string{"--api-listen", ""}, "--api-listen: it can't be empty"},
 		"a cluster with a slash": {[]string{"--cluster-name", "a/b"}, `--cluster-name: "a/b" must consist of`},
@@ -281,4 +283,13 @@ func TestAdvertisedAddresses(t *testing.T) {
 			t.Errorf("--advertise %v, listening on %s: %v, want %v", c.advertise, c.listen, got, c.want)
 		}
 	}
+}
+
+// manyBrokers are one more than a token names.
+func manyBrokers() string {
+	var all []string
+	for i := range maxTokenBrokers + 1 {
+		all = append(all, fmt.Sprintf("tcp://broker-%d", i))
+	}
+	return strings.Join(all, ",")
 }

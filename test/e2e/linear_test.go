@@ -176,6 +176,7 @@ func (f *masters) leaderOf() (leader int) {
 // vanishes again, and no read is older than what was acknowledged before, whoever is asked. What a master without etcd has acknowledged
 // is there in the end, or among the conflicts.
 func TestAPIIsLinearizable(t *testing.T) {
+	t.Parallel()
 	f := newMastersOf(t, 3, 0)
 	do := func(errs ...error) {
 		t.Helper()

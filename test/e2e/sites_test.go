@@ -13,6 +13,7 @@ import (
 // second one leads, and the node follows. Then the second one is cut off and goes on, the first leads, and both are written to: what
 // lost is listed, shown, accepted and discarded with edgectl. edgectl fleet shows both sites from etcd, and how one was that is cut off.
 func TestMastersAndSites(t *testing.T) {
+	t.Parallel()
 	f := newMasters(t, 1)
 	first, second := f.all[0], f.all[1]
 	etcd := "http://" + f.etcd[0].Address + ":2379"

@@ -26,7 +26,10 @@ func TestEtcdSynced(t *testing.T) {
 		w.call("GET", "/apis/skerry.dev/v1/masters", nil, &list)
 		return meta.FindStatusCondition(list.Conditions, "EtcdSynced")
 	}
-	w.until("etcd has everything", func() bool { c := condition(); return c != nil && c.Status == metav1.ConditionTrue && c.Reason == "EtcdSynced" })
+	w.until("etcd has everything", func() bool {
+		c := condition()
+		return c != nil && c.Status == metav1.ConditionTrue && c.Reason == "EtcdSynced"
+	})
 	before := condition()
 	line.Cut()
 	w.secretNamed("one")
