@@ -58,6 +58,8 @@ func (s *Server) passOn(w http.ResponseWriter, r *http.Request, u user) (handled
 	switch {
 	case !elsewhere:
 		return false, nil
+	case leader == "" && s.Masters.Standing() == standingAway:
+		return true, unavailable("no master leads that this one knows of, and etcd does not answer; until it does nothing can be changed here")
 	case leader == "":
 		return true, unavailable("no master leads just now; one is elected within seconds, try again")
 	case r.Header.Get(passedOn) != "":

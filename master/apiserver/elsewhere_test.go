@@ -30,7 +30,10 @@ type others struct {
 func (o others) Elsewhere() (string, bool)   { return o.url, o.elsewhere }
 func (o others) Fresh(context.Context) error { return o.stale }
 func (o others) Standing() string {
-	if o.elsewhere {
+	switch {
+	case o.elsewhere && o.url == "" && o.stale != nil:
+		return standingAway
+	case o.elsewhere:
 		return "following"
 	}
 	return "leading"
@@ -129,7 +132,7 @@ func TestFreshReads(t *testing.T) {
 		"any state will do":        {follower, "?resourceVersion=0", "old", "following", ""},
 		"nobody to ask":            {alone, "", "old", "following", "what it shows may be old"},
 		"nobody to ask, any state": {alone, "?resourceVersion=0", "old", "following", ""},
-		"nobody leads":             {leaderless, "", "old", "following", "what it shows may be old"},
+		"nobody leads":             {leaderless, "", "old", standingAway, "what it shows may be old"},
 		"what is here is fresh":    {quick, "", "old", "following", ""},
 	} {
 		header, list := c.asked.configMaps(t, c.query)
@@ -235,9 +238,10 @@ func TestPassOnToNobody(t *testing.T) {
 		others others
 		want   string
 	}{
-		"nobody leads":        {others{elsewhere: true}, "no master leads just now"},
-		"the leader is away":  {others{url: "https://127.0.0.1:1", elsewhere: true}, "the leader at https://127.0.0.1:1 does not answer"},
-		"this master answers": {others{}, ""},
+		"nobody leads":         {others{elsewhere: true}, "no master leads just now"},
+		"nor does etcd answer": {others{elsewhere: true, stale: errors.New("etcd is away")}, "no master leads that this one knows of, and etcd does not answer"},
+		"the leader is away":   {others{url: "https://127.0.0.1:1", elsewhere: true}, "the leader at https://127.0.0.1:1 does not answer"},
+		"this master answers":  {others{}, ""},
 	} {
 		l := newLive(t, func(c2 *Config) { c2.Masters = c.others })
 		_, err := l.client().CoreV1().ConfigMaps("default").Create(bounded(t), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "x"}}, metav1.CreateOptions{})

@@ -57,6 +57,9 @@ type MasterList struct {
 // that etcd has what the answer shows or acknowledges, "away" does not.
 const etcdStanding = "Skerry-Etcd"
 
+// standingAway is what Masters.Standing says of a master that does not have etcd.
+const standingAway = "away"
+
 // mastersPath is where masters are. They are no objects of the API: who leads can't be in what the leader writes.
 const mastersPath = "/apis/skerry.dev/v1/masters"
 

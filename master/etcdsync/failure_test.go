@@ -159,6 +159,9 @@ func TestYield(t *testing.T) {
 		}
 		return nil
 	})
+	if now := a.sync.Status(); now.Leader != nil {
+		t.Errorf("a says that %s leads", now.Leader.Name)
+	}
 	if now := b.sync.Status(); now.State != Follower {
 		t.Errorf("b is %s before a has stopped", now)
 	}

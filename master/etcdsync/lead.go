@@ -172,7 +172,7 @@ func (s *Sync) stopLeading(why string, forGood bool) error {
 	lead := s.lead
 	s.lead, s.refill = nil, false
 	if lead != nil {
-		s.state = Follower
+		s.state, s.leader = Follower, nil
 	}
 	s.mu.Unlock()
 	if lead == nil {
