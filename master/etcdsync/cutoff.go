@@ -16,9 +16,13 @@ import (
 // metaCutOff is the setting that remembers the choice of the newest term known here, for a start without etcd.
 const metaCutOff = "etcd cut off"
 
-// wanted is the choice for a term that this master is about to win; before is what etcd has of the last one.
-func (s *Sync) wanted(before CutOff) CutOff {
-	return cmp.Or(s.config.CutOff, before, s.cutOffNow(), CutOffLead)
+// wanted is the choice for a term that this master is about to win; last is the newest that etcd knows, which is an old one
+// where etcd was restored from a backup.
+func (s *Sync) wanted(last term) CutOff {
+	if last.Number < s.store.Epoch().Term {
+		last.CutOff = ""
+	}
+	return cmp.Or(s.config.CutOff, last.CutOff, s.cutOffNow(), CutOffLead)
 }
 
 // cutOffNow is the choice that holds; empty: none is known.
@@ -28,7 +32,7 @@ func (s *Sync) cutOffNow() CutOff {
 	return s.cutOff
 }
 
-// setCutOff remembers the choice that holds; it does before this master acts by it.
+// setCutOff remembers the choice that holds; it does before this master, or another one that relies on it, acts by it.
 func (s *Sync) setCutOff(choice CutOff) error {
 	if choice == "" || choice == s.cutOffNow() {
 		return nil

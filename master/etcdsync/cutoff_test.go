@@ -70,4 +70,14 @@ func TestCutOffIsTheClusters(t *testing.T) {
 	b.stop()
 	a.wait(Leading)
 	holds(a, CutOffLead)
+	// What etcd says that was restored from a backup is older than what is known here.
+	now := a.store.Epoch().Term
+	for _, c := range []struct {
+		last term
+		want CutOff
+	}{{term{Number: now - 1, CutOff: CutOffYield}, CutOffLead}, {term{Number: now, CutOff: CutOffYield}, CutOffYield}, {term{Number: now + 1}, CutOffLead}} {
+		if got := a.sync.wanted(c.last); got != c.want {
+			t.Errorf("after %+v it wants %s", c.last, got)
+		}
+	}
 }

@@ -27,7 +27,12 @@ func (s *Sync) campaign(ctx context.Context, o overview, own change.Rev, start m
 	}
 	l := s.layout
 	self := leader{Master: s.self(), Term: number}
-	choice := s.wanted(o.term.CutOff)
+	choice := s.wanted(o.term)
+	if choice == CutOffYield { // should this master die before it hears that it has won, it does not lead alone
+		if err := s.setCutOff(choice); err != nil {
+			return false, err
+		}
+	}
 	next := position{Rev: change.Epoch{Term: number}.First(), Seq: o.position.Seq + 1}
 	if start == merge.Resume {
 		next.Rev = o.position.Rev // the journal, which is older than the term, comes first
