@@ -74,7 +74,7 @@ func (s *Server) passOn(w http.ResponseWriter, r *http.Request, u user) (handled
 // refresh sees to it that a read through a master that follows shows everything that was acknowledged before: etcd says how
 // far the others have come, or else the leader answers. Where neither can be asked, the answer warns of its age. A client
 // that takes any state (resourceVersion=0) gets what is here.
-func (s *Server) refresh(w http.ResponseWriter, r *http.Request, u user) (handled bool) {
+func (s *Server) refresh(w http.ResponseWriter, r *http.Request, u user, verb string) (handled bool) {
 	if s.Masters == nil || r.URL.Query().Get("resourceVersion") == "0" {
 		return false
 	}
@@ -83,7 +83,8 @@ func (s *Server) refresh(w http.ResponseWriter, r *http.Request, u user) (handle
 		return false
 	}
 	leader, elsewhere := s.Masters.Elsewhere()
-	if elsewhere && leader != "" && r.Header.Get(passedOn) == "" {
+	// A watch would hold its connection to the leader for as long as it lasts.
+	if elsewhere && leader != "" && r.Header.Get(passedOn) == "" && verb != verbWatch {
 		err := s.askLeader(w, r, u, leader)
 		if err == nil {
 			return true
@@ -91,7 +92,7 @@ func (s *Server) refresh(w http.ResponseWriter, r *http.Request, u user) (handle
 		s.log.Debug().Err(err).Str("leader", leader).Msg("the leader could not be asked for a read")
 	}
 	s.log.Debug().Err(why).Msg("a read may show an old state")
-	w.Header().Add("Warning", `299 - "this master follows, and neither etcd nor the leader answers: what it shows may be old"`)
+	w.Header().Add("Warning", `299 - "neither etcd nor a leader answers this master: what it shows may be old"`)
 	return false
 }
 

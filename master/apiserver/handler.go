@@ -60,7 +60,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 			if handled, err := s.passOn(out, r, u); handled {
 				return err
 			}
-		} else if isResource && !t.res.Asked && s.refresh(out, r, u) {
+		} else if isResource && !t.res.Asked && s.refresh(out, r, u, verb) {
 			return nil
 		}
 		if id, ok := masterPath(r.URL.Path); ok {

@@ -34,7 +34,15 @@ func (s *Sync) cutOffNow() CutOff {
 
 // setCutOff remembers the choice that holds; it does before this master, or another one that relies on it, acts by it.
 func (s *Sync) setCutOff(choice CutOff) error {
-	if choice == "" || choice == s.cutOffNow() {
+	if choice == "" {
+		return nil
+	}
+	if own := s.config.CutOff; own != "" && own != choice && s.warned != choice {
+		s.warned = choice
+		s.config.Logger.Warn().Str("flag", string(own)).Str("holds", string(choice)).
+			Msg("--when-cut-off is the cluster's: another master has chosen otherwise, and that holds until this one leads")
+	}
+	if choice == s.cutOffNow() {
 		return nil
 	}
 	if err := s.store.SetMeta(metaCutOff, []byte(choice)); err != nil {
@@ -44,10 +52,6 @@ func (s *Sync) setCutOff(choice CutOff) error {
 	s.cutOff = choice
 	s.mu.Unlock()
 	s.moved.ring()
-	if own := s.config.CutOff; own != "" && own != choice {
-		s.config.Logger.Warn().Str("flag", string(own)).Str("holds", string(choice)).
-			Msg("--when-cut-off is the cluster's: another master has chosen otherwise, and that holds until this one leads; give all masters the same flag, or only one of them any")
-	}
 	return nil
 }
 

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-
-	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
 // errStale is why a follower does not know how old is what it shows.
@@ -18,11 +16,11 @@ var errStale = errors.New("this master follows and has not caught up in time")
 func (s *Sync) Fresh(ctx context.Context) error {
 	bounded, cancel := ask(ctx)
 	defer cancel()
-	newest := int64(0) // etcd's revision of the position when this was called; 0: not read yet
+	var newest position // etcd's, when this was called; mod 0: not read yet
 	for {
 		moved := s.moved.next()
 		s.mu.Lock()
-		state, problem, lead, client, here := s.state, s.problem, s.lead, s.client, s.position.mod
+		state, problem, lead, client, here := s.state, s.problem, s.lead, s.client, s.position
 		s.mu.Unlock()
 		switch {
 		case state == Away, state == CatchingUp:
@@ -33,17 +31,20 @@ func (s *Sync) Fresh(ctx context.Context) error {
 			s.wake() // it has slept, or etcd is slow: etcd tells whether it still leads
 		case state == Waiting || client == nil || problem != nil:
 			return errors.Join(errStale, problem)
-		case newest == 0:
-			answer, err := client.Get(bounded, s.layout.position(), clientv3.WithKeysOnly())
+		case newest.mod == 0:
+			answer, err := client.Get(bounded, s.layout.position())
 			if err != nil {
 				return fmt.Errorf("ask how far the others have come: %w", explain(err))
 			}
 			if len(answer.Kvs) == 0 {
 				return errEmpty
 			}
-			newest = answer.Kvs[0].ModRevision
+			if newest, err = decode[position](s.layout.position(), answer.Kvs[0].Value); err != nil {
+				return err
+			}
+			newest.mod = answer.Kvs[0].ModRevision
 			continue
-		case here >= newest:
+		case here.mod >= newest.mod && here.Rev >= newest.Rev: // an etcd that was emptied counts from 1 again, and a term more
 			return nil
 		}
 		select {
@@ -62,7 +63,7 @@ func (s *Sync) Standing() string {
 	switch {
 	case s.state == Leading:
 		return "leading"
-	case s.state == Follower && s.problem == nil:
+	case s.state == Follower && s.problem == nil && s.synced:
 		return "following"
 	}
 	return "away"

@@ -177,7 +177,11 @@ func (s *Sync) stopLeading(why string, forGood bool) error {
 	lead := s.lead
 	s.lead, s.refill = nil, false
 	if lead != nil {
-		s.state, s.leader = Follower, nil
+		s.state = Follower
+		s.turn(false) // until it shows what etcd has
+		if s.leader != nil && s.leader.ID == s.id {
+			s.leader = nil
+		}
 	}
 	s.mu.Unlock()
 	if lead == nil {

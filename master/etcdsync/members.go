@@ -107,6 +107,9 @@ var ErrAlive = errors.New("it is alive")
 // ForgetMaster takes a master off the list that is gone for good: nodes are told its broker no longer, and what it may have
 // permitted while it was cut off holds nobody up. found is false when there is none of that id.
 func (s *Sync) ForgetMaster(ctx context.Context, id string) (found bool, err error) {
+	if id == s.id {
+		return true, ErrAlive // also before it has said so in etcd
+	}
 	s.mu.Lock()
 	client := s.client
 	s.mu.Unlock()

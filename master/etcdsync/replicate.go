@@ -215,6 +215,7 @@ func (s *Sync) goAway(err error) {
 	s.mu.Lock()
 	if s.state == Leading {
 		s.state, s.problem, s.since = Away, err, s.config.Clock()
+		s.turn(false)
 	}
 	s.mu.Unlock()
 	s.wake()

@@ -82,11 +82,18 @@ func TestNoRivals(t *testing.T) {
 			a.config.CutOff, a.config.TTL = c.cutOff, 3*testTTL
 			a.start()
 			a.wait(Leading)
+			a.put("one", "1")
 			b.start()
 			b.wait(Follower)
+			a.knowsOthers()
 			c.end(a, line)
 			b.wait(Leading)
 			b.rivals(false, false)
+			if name == "ends" { // and keeps its word when it starts again without etcd
+				line.set(true)
+				a.start()
+				a.wait(Follower)
+			}
 		})
 	}
 }

@@ -62,7 +62,7 @@ type Sync struct {
 	dial      func(Server) (*clientv3.Client, error)
 	ready     chan struct{} // closed when the store has a state to show
 	kick      chan struct{} // makes Run look at etcd
-	moved     bell          // rung when the state, the position or the lease is another
+	moved     bell          // rung when a follower has come further, a lease was kept, or who leads may be another
 
 	stopping sync.Mutex // one stopLeading at a time
 
@@ -79,6 +79,7 @@ type Sync struct {
 	retracted map[change.Key]bool
 	masters   []Master // as last read
 	peers     bool     // others were alive then
+	warned    CutOff   // that another flag was told of; Run's
 	cutOff    CutOff   // what holds for the newest known term; empty: not known
 	rivals    bool     // others have led before, and may not know that they do so no more
 	behind    int      // entries of the journal, as last counted
@@ -272,6 +273,9 @@ func (s *Sync) wake() {
 
 // end stops leading, and leaves the election to others.
 func (s *Sync) end() error {
+	s.mu.Lock()
+	promises := s.state == Leading && s.peers
+	s.mu.Unlock()
 	lead := s.leading()
 	err := s.stopLeading("the master ends", false)
 	if s.client == nil {
@@ -279,8 +283,11 @@ func (s *Sync) end() error {
 	}
 	ctx, cancel := ask(context.Background())
 	defer cancel()
-	if lead != nil && lead.election != 0 && err == nil {
-		_ = s.sayEnded(ctx) // or the next leader waits for the nodes
+	if lead != nil && promises && err == nil {
+		// Others rely on it: started again without etcd, this master does not lead.
+		if err = s.setRole(roleFollower); err == nil {
+			_ = s.sayEnded(ctx) // or the next leader waits for the nodes
+		}
 	}
 	if lead != nil && lead.lease != 0 {
 		s.client.Revoke(ctx, lead.lease) // or it ends by itself
