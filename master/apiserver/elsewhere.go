@@ -22,8 +22,8 @@ import (
 	"github.com/skerry-edge/skerry/protocol/clock"
 )
 
-// A master that does not lead answers reads from what it has, once that is no older than the question, and passes everything else on to the leader: writes, and
-// what only the leader knows, which is all that comes from nodes without being stored.
+// A master that does not lead answers reads from what it has, once that is no older than the question, and passes everything
+// else on to the leader: writes, and what only the leader knows, which is all that comes from nodes without being stored.
 //
 // The leader learns who asks in the way in which it learns it of everybody, and trusts no header and no other master: a
 // service account's token goes along, and for a person the master makes a client certificate of the name and groups that
@@ -34,10 +34,9 @@ const passedOn = "X-Skerry-Passed-On"
 
 // needsLeader reports whether only the leader can answer.
 func needsLeader(t target, isResource bool, verb, path string) bool {
-	if _, ok := masterPath(path); ok {
-		return true
-	}
-	if _, ok := tokenPath(path); ok || path == recoveryKeyPath || path == conflictsPath || strings.HasPrefix(path, conflictsPath+"/") {
+	_, token := tokenPath(path)
+	_, master := masterPath(path)
+	if token || master || path == recoveryKeyPath || path == conflictsPath || strings.HasPrefix(path, conflictsPath+"/") {
 		return true
 	}
 	if !isResource || t.res.Asked {

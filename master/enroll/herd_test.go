@@ -36,7 +36,9 @@ func (d *door) enter(id, node string) message.JoinVerdict {
 		return ""
 	}
 	d.send(id, d.proof(j, id, 2, message.JoinProof{Echo: a.Challenge, Token: d.token, Secret: d.secret}))
-	a, _ = d.answer(j, id)
+	if a, ok = d.answer(j, id); !ok {
+		d.t.Fatalf("%s has shown its token and is told nothing", id)
+	}
 	return a.Verdict
 }
 

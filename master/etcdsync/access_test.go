@@ -18,6 +18,7 @@ import (
 
 	"github.com/skerry-edge/skerry/protocol/daemon"
 	"github.com/skerry-edge/skerry/protocol/seal/ca"
+	"github.com/skerry-edge/skerry/test/lab"
 )
 
 // problem is what a master says of an etcd that it can't use.
@@ -115,7 +116,7 @@ func TestTLS(t *testing.T) {
 	if got := problem(t, Server{Endpoints: []string{strings.Replace(e.urls()[0], "https://", "http://", 1)}}); !strings.Contains(got, "write https:// in --etcd") {
 		t.Errorf("etcd with TLS: %s", got)
 	}
-	if got := problem(t, Server{Endpoints: []string{"http://" + freePort(t)}}); !strings.Contains(got, "connection refused") {
+	if got := problem(t, Server{Endpoints: []string{"http://" + lab.FreeAddress()}}); !strings.Contains(got, "connection refused") {
 		t.Errorf("nobody there: %s", got)
 	}
 	server := with(pool(trusted), *mine)

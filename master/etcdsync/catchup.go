@@ -56,6 +56,7 @@ func (s *Sync) catchUp(ctx context.Context, lead *leadership) error {
 		defer s.mu.Unlock()
 		if s.lead == lead && s.state == CatchingUp {
 			s.state = Leading
+			s.turn(true)
 		}
 		return nil
 	})

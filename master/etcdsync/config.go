@@ -58,6 +58,7 @@ type Store interface {
 	Lead(leads bool) error
 	Mirror(store.Mirror) error
 	Between(do func() error) error
+	Settled(ctx context.Context) error
 	Journal() ([]store.Entry, error)
 	Doubt(entries []store.Entry) error
 	Settle(pushed []store.Entry) error

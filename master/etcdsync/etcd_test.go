@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -28,17 +27,6 @@ type member struct {
 	url  string
 	cmd  *exec.Cmd
 	done chan struct{}
-}
-
-// freePort is one that was free a moment ago.
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 // startEtcd starts a cluster of n members; extra are further arguments of each.
@@ -73,7 +61,7 @@ func prepareEtcd(t *testing.T, n int, extra ...string) *etcd {
 	e := &etcd{t: t}
 	var cluster []string
 	for i := range n {
-		peer, client := "http://"+freePort(t), "http://"+freePort(t)
+		peer, client := "http://"+lab.FreeAddress(), "http://"+lab.FreeAddress()
 		name := fmt.Sprintf("m%d", i)
 		cluster = append(cluster, name+"="+peer)
 		e.members = append(e.members, &member{url: client, args: append([]string{program,

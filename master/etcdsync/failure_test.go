@@ -18,6 +18,7 @@ import (
 	"github.com/skerry-edge/skerry/master/store"
 	"github.com/skerry-edge/skerry/master/store/bolt"
 	"github.com/skerry-edge/skerry/protocol/daemon"
+	"github.com/skerry-edge/skerry/test/lab"
 )
 
 // Of three members one may fail, and nobody notices; without two the leader goes on from its journal.
@@ -257,7 +258,7 @@ func TestNoSpace(t *testing.T) {
 func TestWithoutEtcdAtTheStart(t *testing.T) {
 	t.Parallel()
 	keys := testKeys(t)
-	url := "http://" + freePort(t)
+	url := "http://" + lab.FreeAddress()
 	a := newMaster(t, "a", keys, url)
 	a.start()
 	eventually(t, "it has tried", func() error {

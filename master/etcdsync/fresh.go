@@ -11,8 +11,8 @@ var errStale = errors.New("this master follows and has not caught up in time")
 
 // Fresh waits until what the store shows is no older than the call: everything that any master had acknowledged by then while
 // etcd answered is in it. A leader knows that of itself as long as its lease lasts, or once it goes on without etcd; a follower asks
-// etcd how far the others have come, and waits for its mirror. It takes no longer than answerLimit. An error says why it
-// can't be told.
+// etcd how far the others have come, and waits for its mirror. What a follower may show already a leader shows, too: it waits for
+// the batch that is on its way. It takes no longer than answerLimit. An error says why it can't be told.
 func (s *Sync) Fresh(ctx context.Context) error {
 	bounded, cancel := ask(ctx)
 	defer cancel()
@@ -20,12 +20,15 @@ func (s *Sync) Fresh(ctx context.Context) error {
 	for {
 		moved := s.moved.next()
 		s.mu.Lock()
-		state, problem, lead, client, here := s.state, s.problem, s.lead, s.client, s.position
+		state, problem, lead, client, here, peers := s.state, s.problem, s.lead, s.client, s.position, s.peers
 		s.mu.Unlock()
 		switch {
 		case state == Away, state == CatchingUp:
 			return nil
 		case state == Leading && lead != nil && !s.config.Clock().Reached(s.lease(lead)):
+			if peers {
+				return s.store.Settled(bounded)
+			}
 			return nil
 		case state == Leading:
 			s.wake() // it has slept, or etcd is slow: etcd tells whether it still leads
@@ -61,10 +64,10 @@ func (s *Sync) Standing() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
+	case !s.synced:
+		return "away"
 	case s.state == Leading:
 		return "leading"
-	case s.state == Follower && s.problem == nil && s.synced:
-		return "following"
 	}
-	return "away"
+	return "following"
 }

@@ -51,6 +51,52 @@ func TestFollowersAreFresh(t *testing.T) {
 	}
 }
 
+// A write is in etcd, and the leader's disk is slow: a follower shows it, and then the leader does not show what was before.
+func TestALeaderWithASlowDisk(t *testing.T) {
+	t.Parallel()
+	e, keys := startEtcd(t, 1), testKeys(t)
+	a, b := newMaster(t, "a", keys, e.urls()...), newMaster(t, "b", keys, e.urls()...)
+	var held atomic.Bool
+	goOn := make(chan struct{})
+	a.slow = func() {
+		if held.Load() {
+			<-goOn
+		}
+	}
+	a.start()
+	a.wait(Leading)
+	a.put("one", "old")
+	b.start()
+	b.wait(Follower)
+	a.knowsOthers()
+	held.Store(true)
+	written := make(chan error, 1)
+	go func() {
+		_, err := a.tryPut("one", "new")
+		written <- err
+	}()
+	eventually(t, "b shows it", func() error {
+		rec, _ := b.store.View().Get(key("one"))
+		if err := b.sync.Fresh(t.Context()); err != nil || string(rec.Value) != "new" {
+			return fmt.Errorf("it shows %s, %v", rec.Value, err)
+		}
+		return nil
+	})
+	hurry, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if err := a.sync.Fresh(hurry); err == nil {
+		t.Errorf("the leader says that it is fresh, and shows %s", must(t, a.store.View(), key("one")).Value)
+	}
+	held.Store(false)
+	close(goOn)
+	if err := a.sync.Fresh(t.Context()); err != nil || string(must(t, a.store.View(), key("one")).Value) != "new" {
+		t.Errorf("the leader shows %s, %v", must(t, a.store.View(), key("one")).Value, err)
+	}
+	if err := <-written; err != nil {
+		t.Error(err)
+	}
+}
+
 // A leader that has slept longer than its lease lasts does not take what it has for the newest, until etcd has said so.
 func TestALeaderThatHasSlept(t *testing.T) {
 	t.Parallel()

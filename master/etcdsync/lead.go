@@ -116,6 +116,7 @@ func (s *Sync) begin(ctx context.Context, lead *leadership, beyond change.Epoch,
 	if lead.election == 0 {
 		s.state, s.leader = Away, nil
 	}
+	s.turn(false)
 	s.mu.Unlock()
 	s.moved.ring()
 	if err := s.store.Lead(true); err != nil {

@@ -37,6 +37,7 @@ type master struct {
 	dir    string
 	config Config
 	wrap   func(Store) Store // what the Sync gets instead of the store; nil: the store
+	slow   func()            // called, if set, between etcd and the disk
 	store  *bolt.Store
 	sync   *Sync
 	cancel context.CancelFunc
@@ -77,13 +78,27 @@ func newMaster(t *testing.T, name, keys string, urls ...string) *master {
 	return m
 }
 
+// slowed is a Sync whose store has a slow disk.
+type slowed struct {
+	*Sync
+	slow func()
+}
+
+func (s slowed) Replicate(ctx context.Context, epoch change.Epoch, batch store.Batch) error {
+	err := s.Sync.Replicate(ctx, epoch, batch)
+	if s.slow != nil {
+		s.slow()
+	}
+	return err
+}
+
 // start opens the store and runs.
 func (m *master) start() {
 	m.t.Helper()
 	m.sync = New(m.config)
 	var err error
 	m.store, _, err = bolt.Open(bolt.Config{
-		Dir: m.dir, Schema: resource.Schema(), Sealed: resource.Sealed(), Replicator: m.sync, Follows: true,
+		Dir: m.dir, Schema: resource.Schema(), Sealed: resource.Sealed(), Replicator: slowed{m.sync, m.slow}, Follows: true,
 		UserWrite: merge.UserWrite, Clock: daemon.Clock, Logger: zerolog.Nop(),
 	})
 	if err == nil {

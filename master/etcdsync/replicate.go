@@ -226,6 +226,7 @@ func (s *Sync) lose(lead *leadership) {
 	s.mu.Lock()
 	if s.lead == lead {
 		s.state, s.problem, lead.lost = Away, errLost, true
+		s.turn(false)
 	}
 	s.mu.Unlock()
 	s.wake()

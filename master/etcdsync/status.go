@@ -21,21 +21,16 @@ type Status struct {
 	Since   time.Duration
 	Problem error
 	CutOff  CutOff // that holds; empty: not known
-	Adopted bool   // a follower shows what etcd has
-	// Turned is when this master last noticed that etcd has all that it shows, or that it has not; zero: it has not met etcd.
+	// Synced: etcd has all that this master shows as written. Turned is since when that is so, or not; zero: it has not met etcd.
+	Synced bool
 	Turned time.Time
-}
-
-// Synced reports whether everything that this master shows as written is in etcd.
-func (s Status) Synced() bool {
-	return s.Problem == nil && (s.State == Leading || s.State == Follower && s.Adopted)
 }
 
 // Status is the present one.
 func (s *Sync) Status() Status {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	out := Status{State: s.state, ID: s.id, Behind: s.behind, Problem: s.problem, CutOff: s.cutOff, Adopted: s.synced, Turned: s.turned.Wall}
+	out := Status{State: s.state, ID: s.id, Behind: s.behind, Problem: s.problem, CutOff: s.cutOff, Synced: s.synced, Turned: s.turned.Wall}
 	if s.problem != nil {
 		out.Since = s.config.Clock().Since(s.since)
 	}
@@ -135,7 +130,7 @@ func (s *Sync) noteAway(err error) error {
 	return nil
 }
 
-// turn notes whether etcd has everything; mu is held.
+// turn notes whether etcd has all that this master shows; mu is held.
 func (s *Sync) turn(synced bool) {
 	if s.synced != synced || s.turned == (clock.Now{}) {
 		s.synced, s.turned = synced, s.config.Clock()
@@ -158,7 +153,6 @@ func (s *Sync) noteBack() {
 		away = s.config.Clock().Since(s.since)
 	}
 	s.problem, s.told = nil, ""
-	s.turn(true)
 	s.mu.Unlock()
 	if was == nil {
 		return
@@ -203,7 +197,7 @@ func (s *Sync) register() error {
 		s.metrics.conflicts,
 		gauge("skerry_etcd_up", "1 while etcd answers.", func(now Status) float64 { return flag(now.Problem == nil) }),
 		gauge("skerry_etcd_synced", "1 while everything that this master shows is in etcd.",
-			func(now Status) float64 { return flag(now.Synced()) }),
+			func(now Status) float64 { return flag(now.Synced) }),
 		gauge("skerry_etcd_journal_objects", "Objects that etcd has not got as they are here.", func(now Status) float64 { return float64(now.Behind) }),
 		gauge("skerry_etcd_away_seconds", "For how long etcd has been away.", func(now Status) float64 { return now.Since.Seconds() }),
 		gauge("skerry_etcd_leading", "1 while this master leads.",

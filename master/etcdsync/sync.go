@@ -74,8 +74,8 @@ type Sync struct {
 	refill    bool        // etcd lacks more than the journal says
 	problem   error       // why etcd is away
 	since     clock.Now   // it is
-	synced    bool        // as last told,
-	turned    clock.Now   // and since when that is so
+	synced    bool        // etcd has all that this master shows as written: it leads, or follows what it has adopted
+	turned    clock.Now   // since when that is so, or not
 	retracted map[change.Key]bool
 	masters   []Master // as last read
 	peers     bool     // others were alive then
@@ -286,7 +286,9 @@ func (s *Sync) end() error {
 	if lead != nil && promises && err == nil {
 		// Others rely on it: started again without etcd, this master does not lead.
 		if err = s.setRole(roleFollower); err == nil {
-			_ = s.sayEnded(ctx) // or the next leader waits for the nodes
+			if unsaid := s.sayEnded(ctx); unsaid != nil {
+				s.config.Logger.Warn().Err(unsaid).Msg("the next leader will wait for the nodes before pods that run at most once may move")
+			}
 		}
 	}
 	if lead != nil && lead.lease != 0 {

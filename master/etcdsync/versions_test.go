@@ -13,9 +13,6 @@ import (
 // What depends on etcd holds with the versions that Debian has not got as well.
 func TestOtherVersions(t *testing.T) {
 	t.Parallel()
-	if os.Getenv(lab.EtcdEnv) != "" {
-		t.Skip("this is one of them")
-	}
 	tests := []string{"TestReplicateAndRestore", "TestTakeOver", "TestUplinkCut", "TestQuorum", "TestTLS", "TestUsers", "TestNoSpace",
 		"TestEtcdIsWiped", "TestEtcdIsRestored", "TestFollowersAreFresh", "TestLargeCommits", "TestRivals", "TestKeysInEtcd"}
 	for _, version := range []string{"3.6", "3.7"} {

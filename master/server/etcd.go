@@ -223,7 +223,7 @@ func (m masters) Forget(ctx context.Context, id string) (found bool, err error) 
 // synced is the condition EtcdSynced.
 func synced(now etcdsync.Status) metav1.Condition {
 	c := metav1.Condition{Type: "EtcdSynced", Status: metav1.ConditionFalse, Reason: "EtcdAway", Message: now.String(), LastTransitionTime: metav1.NewTime(now.Turned)}
-	if now.Synced() {
+	if now.Synced {
 		c.Status, c.Reason = metav1.ConditionTrue, "EtcdSynced"
 	}
 	return c

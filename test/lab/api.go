@@ -27,12 +27,15 @@ type API struct {
 }
 
 // API is available once the master has made its kubeconfig; it goes on to work after restarts of the master.
-func (m *Master) API() (*API, error) {
-	config, err := clientcmd.BuildConfigFromFlags("", filepath.Join(m.DataDir, "admin.kubeconfig"))
+func (m *Master) API() (*API, error) { return OpenAPI(m.DataDir, m.Host.Dial) }
+
+// OpenAPI is that of the master with a data directory; without dial it is on this machine.
+func OpenAPI(dataDir string, dial func(ctx context.Context, network, address string) (net.Conn, error)) (*API, error) {
+	config, err := clientcmd.BuildConfigFromFlags("", filepath.Join(dataDir, "admin.kubeconfig"))
 	if err != nil {
 		return nil, fmt.Errorf("read the admin's kubeconfig: %w", err)
 	}
-	config.Dial = m.Host.Dial
+	config.Dial = dial
 	config.Timeout = 5 * time.Second
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {
@@ -76,6 +79,15 @@ func (a *API) Do(method, path string, body any) (Answer, error) {
 	defer answer.Body.Close()
 	data, err := io.ReadAll(answer.Body)
 	return Answer{Code: answer.StatusCode, Header: answer.Header, Body: data}, err
+}
+
+// Stream is the answer to a watch; Within bounds how long it lasts.
+func (a *API) Stream(path string) (io.ReadCloser, error) {
+	answer, err := a.client.Get(a.base + path)
+	if err != nil {
+		return nil, err
+	}
+	return answer.Body, nil
 }
 
 // Get reads what is at a path. A code other than 200 is an error.

@@ -41,7 +41,7 @@ func StartEtcd(dir string) (*Etcd, error) {
 	if err != nil {
 		return nil, err
 	}
-	peer, client := "http://"+freeAddress(), "http://"+freeAddress()
+	peer, client := "http://"+FreeAddress(), "http://"+FreeAddress()
 	e := &Etcd{URL: client, args: []string{program, "--name", "m", "--data-dir", filepath.Join(dir, "etcd"), "--unsafe-no-fsync", "--log-level", "error",
 		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "m=" + peer,
 		"--listen-client-urls", client, "--advertise-client-urls", client}}
@@ -131,8 +131,8 @@ func (e *Etcd) ask(what, from, to string) (answer etcdAnswer, err error) {
 	return answer, json.NewDecoder(io.LimitReader(reply.Body, 64<<20)).Decode(&answer)
 }
 
-// freeAddress is one of loopback that was free a moment ago.
-func freeAddress() string {
+// FreeAddress is one of loopback that was free a moment ago.
+func FreeAddress() string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return "127.0.0.1:0" // and etcd says what is wrong

@@ -1,12 +1,9 @@
 package thousand
 
 import (
-	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -16,9 +13,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"k8s.io/client-go/rest"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/skerry-edge/skerry/test/lab"
 )
@@ -31,20 +25,19 @@ type master struct {
 	log     string // file
 	cmd     *exec.Cmd
 	done    chan struct{} // closed when it has ended
-	client  *http.Client
-	base    string // of its API
+	api     *lab.API
 }
 
 // startMaster starts a master with its default heartbeats and time-outs, and waits until its API answers.
 func startMaster(t *testing.T, program, dir, etcd string, args ...string) *master {
 	t.Helper()
-	m := &master{t: t, dir: dir, metrics: freeAddress(t), log: dir + ".log", done: make(chan struct{})}
+	m := &master{t: t, dir: dir, metrics: lab.FreeAddress(), log: dir + ".log", done: make(chan struct{})}
 	log, err := os.Create(m.log)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer log.Close()
-	m.cmd = exec.Command(program, append([]string{"--data-dir", dir, "--api-listen", freeAddress(t), "--mqtt-listen", freeAddress(t),
+	m.cmd = exec.Command(program, append([]string{"--data-dir", dir, "--api-listen", lab.FreeAddress(), "--mqtt-listen", lab.FreeAddress(),
 		"--metrics-listen", m.metrics, "--advertise", "127.0.0.1", "--etcd", etcd}, args...)...)
 	m.cmd.Stdout, m.cmd.Stderr = log, log
 	m.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // should the test be killed, nothing stays behind
@@ -60,8 +53,9 @@ func startMaster(t *testing.T, program, dir, etcd string, args ...string) *maste
 			t.Fatalf("a master has ended: %s", m.readLog())
 		default:
 		}
-		err := m.connect()
+		api, err := lab.OpenAPI(dir, nil)
 		if err == nil {
+			m.api = api.Within(patience)
 			err = m.get("/readyz", nil)
 		}
 		return err == nil, fmt.Sprint(err)
@@ -90,19 +84,6 @@ func (m *master) showLog() {
 	}
 }
 
-// connect makes the client of an administrator.
-func (m *master) connect() error {
-	config, err := clientcmd.BuildConfigFromFlags("", filepath.Join(m.dir, "admin.kubeconfig"))
-	if err != nil {
-		return err
-	}
-	if m.client, err = rest.HTTPClientFor(config); err != nil {
-		return err
-	}
-	m.base = strings.TrimSuffix(config.Host, "/")
-	return nil
-}
-
 // until waits for a condition.
 func until(t *testing.T, what string, check func() (ok bool, seen string)) time.Duration {
 	t.Helper()
@@ -118,35 +99,16 @@ func (m *master) get(path string, into any) error { return m.call(http.MethodGet
 
 // call asks the API. Any answer but of success is an error.
 func (m *master) call(method, path string, body, into any) error {
-	var data []byte
-	if body != nil {
-		var err error
-		if data, err = json.Marshal(body); err != nil {
-			return err
-		}
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	ask, err := http.NewRequestWithContext(ctx, method, m.base+path, bytes.NewReader(data))
-	if err != nil {
-		return err
-	}
-	ask.Header.Set("Content-Type", "application/json")
-	answer, err := m.client.Do(ask)
-	if err != nil {
-		return err
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
+	answer, err := m.api.Do(method, path, body)
 	switch {
 	case err != nil:
 		return err
-	case answer.StatusCode >= 300:
-		return fmt.Errorf("%s %s: %s: %s", method, path, answer.Status, text)
+	case answer.Code >= 300:
+		return fmt.Errorf("%s %s: %d %s", method, path, answer.Code, answer.Body)
 	case into == nil:
 		return nil
 	}
-	return json.Unmarshal(text, into)
+	return json.Unmarshal(answer.Body, into)
 }
 
 // must is call for what has to succeed.
@@ -208,15 +170,4 @@ func (m *master) metric(name, labels string) float64 {
 		}
 	}
 	return sum
-}
-
-// freeAddress is one of loopback that was free a moment ago.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }

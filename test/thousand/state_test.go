@@ -117,14 +117,12 @@ func (m *master) reasons() map[string]int32 {
 func (m *master) heartbeats(nodes int, limit time.Duration) map[string]time.Time {
 	m.t.Helper()
 	first, again := map[string]time.Time{}, map[string]bool{}
-	client := *m.client
-	client.Timeout = limit
-	answer, err := client.Get(m.base + leases + "?watch=true")
+	stream, err := m.api.Within(limit).Stream(leases + "?watch=true")
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	defer answer.Body.Close()
-	events := json.NewDecoder(answer.Body)
+	defer stream.Close()
+	events := json.NewDecoder(stream)
 	for len(again) < nodes {
 		var e struct {
 			Type   string

@@ -10,7 +10,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -29,6 +28,7 @@ import (
 	"github.com/skerry-edge/skerry/protocol/bus/mqtt"
 	"github.com/skerry-edge/skerry/protocol/daemon"
 	"github.com/skerry-edge/skerry/protocol/seal"
+	"github.com/skerry-edge/skerry/test/lab"
 )
 
 const patience = 30 * time.Second
@@ -55,20 +55,10 @@ func (g *greeting) Write(p []byte) (int, error) {
 	return g.text.Write(p)
 }
 
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 func newWorld(t *testing.T) *world {
 	dir := t.TempDir()
 	return &world{t: t, dir: dir, config: server.Config{
-		DataDir: filepath.Join(dir, "master"), Cluster: "test", APIListen: freePort(t), MQTTListen: freePort(t),
+		DataDir: filepath.Join(dir, "master"), Cluster: "test", APIListen: lab.FreeAddress(), MQTTListen: lab.FreeAddress(),
 		AuditLog: "audit.log", Heartbeat: time.Second, NodeTimeout: 3 * time.Second, SuspectTimeout: 2 * time.Second,
 	}}
 }

@@ -1,6 +1,7 @@
 package bolt
 
 import (
+	"context"
 	"fmt"
 
 	bbolt "go.etcd.io/bbolt"
@@ -11,16 +12,27 @@ import (
 
 // Between does something while no batch is on its way: what was committed before is durable, what comes after waits.
 // It must not commit by itself.
-func (s *Store) Between(do func() error) error {
+func (s *Store) Between(do func() error) error { return s.between(context.Background(), do) }
+
+// Settled waits until the batch that is on its way when it is called is shown or refused.
+func (s *Store) Settled(ctx context.Context) error {
+	return s.between(ctx, func() error { return nil })
+}
+
+func (s *Store) between(ctx context.Context, do func() error) error {
 	c := &call{do: do, done: make(chan result, 1)}
 	select {
 	case s.calls <- c:
+	case <-ctx.Done():
+		return ctx.Err()
 	case <-s.closing:
 		return store.ErrClosed
 	}
 	select {
 	case r := <-c.done:
 		return r.err
+	case <-ctx.Done():
+		return ctx.Err()
 	case <-s.stopped:
 	}
 	select {
